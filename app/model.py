@@ -1,0 +1,218 @@
+"""Items, streams, batches and slices: the words every layer shares.
+
+An item in motion is one 72-byte record of ``ITEM``; a batch is an array of
+them. The same bytes are what the digest hashes, so nothing is converted on the
+way. What the seven values mean depends on the stream (``FIELDS``); text is an
+index into a ``Dictionary``, a missing number is NaN.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag, StrEnum
+from functools import lru_cache
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import RequestError
+from app.times import MINUTE_NS
+
+VALUES = 7
+TRADE_CODE = 0x8000
+QUOTE_CODE = 0x8001
+
+ITEM = np.dtype(
+    [
+        ("release_ns", "<i8"),  # when the item is complete and may be known
+        ("symbol", "<u4"),  # index into the session's symbols, sorted by code point
+        ("stream", "<u2"),  # a bar's interval in minutes, TRADE_CODE or QUOTE_CODE
+        ("flags", "<u2"),  # Flag
+        ("v", "<f8", (VALUES,)),  # FIELDS, then zeros
+    ]
+)
+Items = NDArray[np.void]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class StreamType(StrEnum):
+    """The three kinds of item."""
+
+    BAR = "bars"
+    TRADE = "trades"
+    QUOTE = "quotes"
+
+
+class Flag(IntFlag):
+    """What an item's ``flags`` say."""
+
+    POST_CLOSE = 1  # between the close and the end of the grace
+    COMPLETE = 2  # bar: all its minutes were there
+    PARTIAL = 4  # bar: the short last bucket of its part of the day
+    SUSPICIOUS = 8  # trade: marked so by its source
+    LAST = 16  # trade: may set last, open and close
+    HIGH_LOW = 32  # trade: may set high and low
+    VOLUME = 64  # trade: counts for volume
+    AUCTION_OPEN = 128  # trade: the opening auction
+    AUCTION_CLOSE = 256  # trade: the closing auction
+
+
+FIELDS: dict[StreamType, tuple[str, ...]] = {
+    StreamType.BAR: ("open", "high", "low", "close", "volume", "vwap", "minutes"),
+    StreamType.TRADE: ("price", "size", "exchange", "conditions"),
+    StreamType.QUOTE: ("bid", "bid_size", "ask", "ask_size", "exchange", "side"),
+}
+SIZES = ("volume", "size", "bid_size", "ask_size")  # may be integers at the source
+TEXTS = ("exchange", "conditions", "side")  # indices into a Dictionary; -1 is null
+
+
+class Stream(NamedTuple):
+    """One ``(symbol, stream type, interval)``; interval in minutes, 0 for ticks."""
+
+    symbol: str
+    type: StreamType
+    interval_min: int = 0
+
+    @property
+    def channel(self) -> str:
+        """``bars_1m``, ``trades`` or ``quotes``: its name in HTTP and catalog."""
+        return channel_name(self.type, self.interval_min)
+
+    @property
+    def code(self) -> int:
+        """Its number in ``ITEM.stream``."""
+        return stream_code(self.type, self.interval_min)
+
+    @property
+    def rank(self) -> int:
+        """Its place among streams at one release time: trades, quotes, bars by interval."""
+        return code_rank(self.code)
+
+
+def channel_name(kind: StreamType, interval_min: int) -> str:
+    return f"bars_{interval_min}m" if kind is StreamType.BAR else kind.value
+
+
+def stream_code(kind: StreamType, interval_min: int) -> int:
+    if kind is StreamType.TRADE:
+        return TRADE_CODE
+    return QUOTE_CODE if kind is StreamType.QUOTE else interval_min
+
+
+def code_rank(code: int) -> int:
+    """The total order among streams of one release time, in one place."""
+    if code == TRADE_CODE:
+        return 0
+    return 1 if code == QUOTE_CODE else 1 + code
+
+
+@lru_cache(maxsize=256)
+def parse_channel(channel: str) -> tuple[StreamType, int]:
+    """Kind and interval in minutes of ``bars_<n>m``, ``trades`` or ``quotes``."""
+    if channel in (StreamType.TRADE, StreamType.QUOTE):
+        return StreamType(channel), 0
+    digits = channel.removeprefix("bars_").removesuffix("m")
+    if channel == f"bars_{digits}m" and digits.isascii() and digits.isdigit():
+        minutes = int(digits)
+        if 1 <= minutes <= 1440 and digits == str(minutes):
+            return StreamType.BAR, minutes
+    raise RequestError(f"unknown stream {channel!r}; allowed: bars_<minutes>m, trades, quotes")
+
+
+class Dictionary:
+    """Text to index, in order of first appearance. Any readers; writers take turns."""
+
+    def __init__(self) -> None:
+        self._index: dict[str, int] = {}
+        self._adding = Lock()
+        self.words: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def add(self, word: str) -> int:
+        found = self._index.get(word)
+        if found is None:
+            with self._adding:
+                found = self._index.get(word, len(self.words))
+                if found == len(self.words):
+                    self.words.append(word)
+                    self._index[word] = found
+        return found
+
+    def look_up(self, codes: Floats) -> list[str | None]:
+        """The words of a column of indices; null for -1."""
+        words = self.words
+        return [words[c] if c >= 0 else None for c in codes.astype(np.int64).tolist()]
+
+
+class Batch(NamedTuple):
+    """Rows of one stream in source order, and how far the stream is complete after them."""
+
+    stream: Stream
+    items: Items
+    complete_through_ns: int
+    sequence: Ints | None = None  # common to the trades and quotes of a symbol
+
+    @property
+    def starts_ns(self) -> Ints:
+        """A bar's start; a trade's or quote's own time."""
+        release: Ints = self.items["release_ns"]
+        return release - self.stream.interval_min * MINUTE_NS
+
+
+def empty_items(rows: int = 0) -> Items:
+    return np.zeros(rows, ITEM)
+
+
+def field_index(kind: StreamType, field: str) -> int:
+    return FIELDS[kind].index(field)
+
+
+class Slice(NamedTuple):
+    """All items of one release time, in the total order."""
+
+    time_ns: int
+    seq: int
+    items: Items
+
+
+class Window(NamedTuple):
+    """A run of consecutive slices of one trading day, as one vector."""
+
+    epoch: int
+    day: int  # index into the session's trading days
+    first_seq: int
+    times_ns: Ints  # one a slice, rising
+    bounds: Ints  # len(times_ns) + 1; slice i is items[bounds[i]:bounds[i + 1]]
+    items: Items
+
+    @property
+    def last_seq(self) -> int:
+        return self.first_seq + len(self.times_ns) - 1
+
+    def slices(self) -> list[Slice]:
+        edges = self.bounds.tolist()
+        return [
+            Slice(t, self.first_seq + i, self.items[edges[i] : edges[i + 1]])
+            for i, t in enumerate(self.times_ns.tolist())
+        ]
+
+    def slice_of_rows(self) -> Ints:
+        """For each item the number of its slice in this window."""
+        return np.repeat(np.arange(len(self.times_ns)), np.diff(self.bounds))
+
+
+def make_items(code: int, release_ns: Any, flags: Any, *columns: Any) -> Items:
+    """Records of one stream from its columns, in the order of ``FIELDS``; symbol 0."""
+    release = np.asarray(release_ns, np.int64)
+    items = empty_items(len(release))
+    items["release_ns"] = release
+    items["stream"] = code
+    items["flags"] = flags
+    values = items["v"]
+    for place, column in enumerate(columns):
+        values[:, place] = column
+    return items
