@@ -1,0 +1,186 @@
+"""A catalog of Parquet files: where it is, what it has, and reading a piece of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from app.catalog.index import FileStamp, Piece, load_index
+from app.catalog.layout import side_path
+from app.catalog.schema import COLUMNS, known_columns, table_items
+from app.errors import CatalogChangedError, CatalogError, NotFoundError, nearest
+from app.model import Dictionary, Ints, Items
+
+_CACHED_GROUPS = 4
+
+
+class CatalogEntry(NamedTuple):
+    """What a catalog has of one symbol in one dataset; times are of the items' ``ts``."""
+
+    first_ns: int
+    last_ns: int
+    days: int
+    rows: int
+
+
+def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+    """File system and root path of a folder or URI; CatalogError where it cannot be opened."""
+    try:
+        if "://" in uri:
+            found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(uri)
+            return found[0], found[1].rstrip("/")
+        return pafs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CatalogError(
+            f"catalog {uri!r} cannot be opened: {error}; give a folder or a URI such as "
+            "s3://bucket/path"
+        ) from error
+
+
+class Catalog:
+    """The stream datasets of one root. Thread-safe; reading never changes it."""
+
+    def __init__(self, uri: str, cache_dir: Path | None) -> None:
+        self.uri = uri
+        self.filesystem, self.root = open_filesystem(uri)
+        self._cache_dir = cache_dir
+        self._groups: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
+        self._groups_lock = Lock()
+        self._pieces: dict[tuple[str, str], list[Piece]] = {}
+        self._broken: dict[str, tuple[str, str | None, str]] = {}
+        self.refresh()
+
+    @classmethod
+    def open(cls, uri: str, cache_dir: Path | None = None) -> Catalog:
+        """Open and index ``uri``; the index is cached in ``cache_dir`` where one is given."""
+        return cls(uri, cache_dir)
+
+    def refresh(self) -> None:
+        """List the files again; only those that are new or changed are looked into."""
+        index = load_index(self.uri, self.filesystem, self.root, self._cache_dir)
+        pieces: dict[tuple[str, str], list[Piece]] = {}
+        for piece in index.pieces:
+            pieces.setdefault((piece.dataset, piece.symbol), []).append(piece)
+        self._pieces, self._broken = pieces, index.broken
+
+    @property
+    def symbols(self) -> list[str]:
+        """All symbols, by code point."""
+        return sorted({symbol for _, symbol in self._pieces})
+
+    def datasets(self, symbol: str) -> list[str]:
+        return [d for d in COLUMNS if (d, symbol) in self._pieces]
+
+    def pieces(self, dataset: str, symbol: str) -> Sequence[Piece]:
+        """The pieces of one stream in source order; empty where there are none."""
+        return self._pieces.get((dataset, symbol), ())
+
+    def check_symbols(self, symbols: Iterable[str]) -> None:
+        """NotFoundError with the nearest names for symbols that the catalog lacks."""
+        known = self.symbols
+        missing = sorted(set(symbols) - set(known))
+        if missing:
+            hints = "; ".join(
+                f"{m!r} (nearest: {', '.join(nearest(m, known)) or 'none'})" for m in missing[:5]
+            )
+            raise NotFoundError(f"the catalog has no symbol {hints}; it has {len(known)} symbols")
+
+    def check_files(self, datasets: Iterable[str], symbols: Iterable[str]) -> None:
+        """CatalogError for a file of these streams that cannot be read."""
+        wanted, named = set(datasets), set(symbols)
+        for dataset, symbol, message in self._broken.values():
+            if dataset in wanted and (symbol is None or symbol in named):
+                raise CatalogError(message)
+
+    @property
+    def broken_files(self) -> list[str]:
+        """One sentence for each file that cannot be used."""
+        return [message for _, _, message in self._broken.values()]
+
+    def summary(self) -> dict[str, dict[str, CatalogEntry]]:
+        """For each symbol and dataset: first and last time, days and rows."""
+        found: dict[str, dict[str, CatalogEntry]] = {s: {} for s in self.symbols}
+        for (dataset, symbol), pieces in sorted(self._pieces.items()):
+            days = {day for piece in pieces for day in piece.days}
+            found[symbol][dataset] = CatalogEntry(
+                min(p.first_ns for p in pieces),
+                max(p.last_ns for p in pieces),
+                len(days),
+                sum(p.rows for p in pieces),
+            )
+        return found
+
+    def read(self, piece: Piece, words: Dictionary) -> tuple[Items, Ints | None]:
+        """All rows of a piece as items in source order; blocks on I/O."""
+        table = self._read_table(piece)
+        return table_items(piece.dataset, table, words)
+
+    def side_table(self, dataset: str, symbol: str) -> pa.Table | None:
+        """A symbol's ``daily`` or ``corporate_actions`` table, None where there is none."""
+        path = f"{self.root}/{side_path(dataset, symbol)}"
+        if self.filesystem.get_file_info(path).type != pafs.FileType.File:
+            return None
+        try:
+            with self.filesystem.open_input_file(path) as source:
+                return pq.read_table(source)
+        except (pa.ArrowException, OSError) as error:
+            raise CatalogError(f"{path}: cannot be read as Parquet: {error}") from error
+
+    def _read_table(self, piece: Piece) -> pa.Table:
+        whole = piece.offset == 0 and piece.rows == piece.group_rows
+        key = (piece.path, piece.row_group)
+        if not whole:
+            with self._groups_lock:
+                cached = self._groups.get(key)
+            if cached is not None:
+                return cached.slice(piece.offset, piece.rows)
+        table = self._read_group(piece)
+        if whole:
+            return table
+        with self._groups_lock:
+            self._groups[key] = table
+            while len(self._groups) > _CACHED_GROUPS:
+                self._groups.popitem(last=False)
+        return table.slice(piece.offset, piece.rows)
+
+    def _read_group(self, piece: Piece) -> pa.Table:
+        path = f"{self.root}/{piece.path}"
+        stamp = FileStamp.of(self.filesystem.get_file_info(path))
+        if stamp != piece.stamp:
+            raise CatalogChangedError(
+                f"{path}: the file was {'changed' if stamp.size >= 0 else 'removed'} after the "
+                f"session began (was {piece.stamp.size} bytes); start a new session"
+            )
+        try:
+            with (
+                self.filesystem.open_input_file(path) as source,
+                pq.ParquetFile(source) as file,
+            ):
+                columns = known_columns(piece.dataset, file.schema_arrow)
+                return file.read_row_group(piece.row_group, columns, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise CatalogError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def daily_closes(catalog: Catalog, symbol: str) -> dict[int, float]:
+    """Official closes of the ``daily`` dataset by day number (days since 1970-01-01)."""
+    table = catalog.side_table("daily", symbol)
+    if table is None:
+        return {}
+    absent = {"date", "close"} - set(table.column_names)
+    if absent:
+        raise CatalogError(
+            f"{catalog.root}/{side_path('daily', symbol)}: no column {sorted(absent)[0]!r}; "
+            "needed: date (date32), close (double)"
+        )
+    days = table.column("date").cast(pa.date32()).cast(pa.int32()).to_pylist()
+    closes = table.column("close").cast(pa.float64()).to_pylist()
+    return {d: c for d, c in zip(days, closes, strict=True) if c is not None and np.isfinite(c)}
