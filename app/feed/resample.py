@@ -1,0 +1,141 @@
+"""Bars of a longer interval from bars of one minute, and those from trades.
+
+A bucket is made once, from all its constituents in order, when its stream is
+known to be complete through the bucket's end: so the result does not depend on
+how the rows were cut into batches. Sums run from left to right, in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from app.calendar import TradingDay
+from app.day_table import Grid
+from app.model import (
+    Batch,
+    Flag,
+    Floats,
+    Ints,
+    Items,
+    Stream,
+    StreamType,
+    empty_items,
+    make_items,
+)
+from app.times import MINUTE_NS
+
+
+class Resampler:
+    """Bars of ``interval_min`` minutes of one symbol from its 1m bars or its trades."""
+
+    def __init__(self, grid: Grid, interval_min: int, source: StreamType) -> None:
+        self._grid = grid
+        self._interval_min = interval_min
+        self._source = source
+        self._pending = empty_items()
+
+    def push(self, items: Items, complete_through_ns: int) -> Items:
+        """Take further rows, rising in time, and give the bars now complete, symbol 0 as given."""
+        rows = np.concatenate([self._pending, items]) if len(self._pending) else items
+        if not len(rows):
+            return empty_items()
+        starts = rows["release_ns"] - (MINUTE_NS if self._source is StreamType.BAR else 0)
+        part, inside = self._grid.part_of(starts)
+        inside &= rows["flags"] & Flag.POST_CLOSE == 0
+        if not inside.all():
+            rows, starts, part = rows[inside], starts[inside], part[inside]
+        width = self._interval_min * MINUTE_NS
+        origin = self._grid.start_ns[part]
+        bucket = origin + (starts - origin) // width * width
+        ends = np.minimum(bucket + width, self._grid.end_ns[part])
+        done = int(np.searchsorted(ends, complete_through_ns, "right"))
+        self._pending = rows[done:].copy()
+        if not done:
+            return empty_items()
+        return self._make(rows[:done], bucket[:done], ends[:done], width)
+
+    def _make(self, rows: Items, bucket: Ints, ends: Ints, width: int) -> Items:
+        firsts = np.flatnonzero(np.concatenate(([True], bucket[1:] != bucket[:-1])))
+        group = np.repeat(np.arange(len(firsts)), np.diff(np.append(firsts, len(rows))))
+        make = _from_bars if self._source is StreamType.BAR else _from_trades
+        columns, there = make(rows, firsts, group)
+        length = (ends[firsts] - bucket[firsts]) // MINUTE_NS
+        minutes = columns[6] if self._source is StreamType.BAR else np.ones(len(firsts))
+        flags = np.where(minutes == length, Flag.COMPLETE, 0).astype(np.uint16)
+        flags |= np.where(length * MINUTE_NS < width, Flag.PARTIAL, 0).astype(np.uint16)
+        made = make_items(self._interval_min, ends[firsts], flags, *columns[:6], minutes)
+        made["symbol"] = rows["symbol"][0]
+        return made if there.all() else made[there]
+
+
+def _from_bars(rows: Items, firsts: Ints, group: Ints) -> tuple[list[Any], Any]:
+    values: Any = rows["v"]
+    lasts = np.append(firsts[1:], len(rows)) - 1
+    volume = np.ascontiguousarray(values[:, 4])
+    columns: list[Any] = [
+        values[firsts, 0],
+        np.maximum.reduceat(np.ascontiguousarray(values[:, 1]), firsts),
+        np.minimum.reduceat(np.ascontiguousarray(values[:, 2]), firsts),
+        values[lasts, 3],
+        np.bincount(group, volume),
+        _vwap(group, np.ascontiguousarray(values[:, 5]), volume),
+        np.bincount(group).astype(np.float64),
+    ]
+    return columns, np.ones(len(firsts), bool)
+
+
+def _from_trades(rows: Items, firsts: Ints, group: Ints) -> tuple[list[Any], Any]:
+    count = len(firsts)
+    values: Any = rows["v"]
+    price, size, flags = np.ascontiguousarray(values[:, 0]), values[:, 1], rows["flags"]
+    sets_last = np.flatnonzero(flags & Flag.LAST)
+    there = np.zeros(count, bool)
+    there[group[sets_last]] = True
+    opened, closed = np.full(count, np.nan), np.full(count, np.nan)
+    opened[group[sets_last[::-1]]] = price[sets_last[::-1]]  # the last written, the first, stays
+    closed[group[sets_last]] = price[sets_last]
+    # Open and close bound the range too, where a trade may set the one but not the other.
+    sets_range = np.flatnonzero(flags & Flag.HIGH_LOW)
+    high, low = np.fmax(opened, closed), np.fmin(opened, closed)
+    np.fmax.at(high, group[sets_range], price[sets_range])
+    np.fmin.at(low, group[sets_range], price[sets_range])
+    counts = flags & Flag.VOLUME != 0
+    volume = np.bincount(group[counts], size[counts], count)
+    vwap = _vwap(group[counts], price[counts], size[counts], count)
+    return [opened, high, low, closed, volume, vwap], there
+
+
+def _vwap(group: Ints, price: Floats, volume: Floats, count: int = 0) -> Floats:
+    """By volume; null where nothing traded, or where one that traded has no price."""
+    total = np.bincount(group, volume, count)
+    traded = volume > 0
+    money = np.bincount(group[traded], price[traded] * volume[traded], len(total))
+    found = np.full(len(total), np.nan)
+    np.divide(money, total, out=found, where=total > 0)
+    found[np.isnan(found)] = np.nan
+    return found
+
+
+class ResampleIter:
+    """An async source of longer bars over one of 1m bars (or of trades, for 1m bars)."""
+
+    def __init__(
+        self, source: AsyncIterator[Batch], stream: Stream, days: Sequence[TradingDay]
+    ) -> None:
+        self.stream = stream
+        self._source = source
+        self._grid = Grid(days)
+        self._resampler: Resampler | None = None
+
+    def __aiter__(self) -> AsyncIterator[Batch]:
+        return self
+
+    async def __anext__(self) -> Batch:
+        batch = await anext(self._source)
+        if self._resampler is None:
+            self._resampler = Resampler(self._grid, self.stream.interval_min, batch.stream.type)
+        made = self._resampler.push(batch.items, batch.complete_through_ns)
+        return Batch(self.stream, made, batch.complete_through_ns)
