@@ -1,0 +1,77 @@
+"""Commands from outside: one queue, numbered, applied between slices in order of arrival."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future
+from enum import StrEnum
+from typing import NamedTuple
+
+from app.errors import StateError
+from app.managers.lifecycle import State
+
+
+class Unit(StrEnum):
+    """What a step counts."""
+
+    SLICE = "slice"
+    BAR = "bar"
+    DAY = "day"
+
+
+class Outcome(NamedTuple):
+    """When a command took effect, and the state it left."""
+
+    number: int
+    time_ns: int
+    seq: int
+    state: State
+    interrupted: bool = False
+
+
+class Command:
+    """A wish, and the future its caller waits on."""
+
+    def __init__(self, name: str, number: int) -> None:
+        self.name = name  # pause, resume, speed or step
+        self.number = number
+        self.future: Future[Outcome] = Future()
+        self.speed = 0.0
+        self.unit = Unit.SLICE
+        self.count = 0  # what is left of a step
+
+    def answer(self, time_ns: int, seq: int, state: State, interrupted: bool = False) -> None:
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_result(Outcome(self.number, time_ns, seq, state, interrupted))
+
+    def refuse(self, error: Exception) -> None:
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+
+
+class CommandQueue:
+    """Numbers commands as they come. Not thread-safe: under the coordinator's lock."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Command] = deque()
+        self._count = 0
+
+    def next_number(self) -> int:
+        self._count += 1
+        return self._count
+
+    def put(self, name: str) -> Command:
+        command = Command(name, self.next_number())
+        self._waiting.append(command)
+        return command
+
+    def take(self) -> Command | None:
+        return self._waiting.popleft() if self._waiting else None
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def refuse_all(self, state: State) -> None:
+        """Answer what still waits when the session is over."""
+        while command := self.take():
+            command.refuse(StateError(f"the session is {state}: it takes no {command.name}", state))

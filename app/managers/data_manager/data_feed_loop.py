@@ -1,0 +1,89 @@
+"""The feed loop: reads the catalog's streams ahead of the clock and feeds the coordinator.
+
+Its own asyncio loop on its own thread, reading in a small pool. It always reads
+the streams that are furthest behind, so no queue fills while another starves,
+and stops while the queues hold their bound of rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Thread
+
+from app.feed.sources import END_NS, ParquetCandleSource
+from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
+from app.model import Batch
+
+log = logging.getLogger(__name__)
+
+READERS = 2
+
+
+class DataFeedLoop(Thread):
+    """One a session. Whatever goes wrong while reading fails the session."""
+
+    def __init__(
+        self,
+        coordinator: BacktestStreamCoordinator,
+        sources: Sequence[ParquetCandleSource],
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        super().__init__(name="DataFeedLoop", daemon=True)
+        self._coordinator = coordinator
+        self._waiting = list(sources)
+        self._pool = pool
+        self._loop = asyncio.new_event_loop()
+        self._room = asyncio.Event()
+        self._stopping = False
+
+    def run(self) -> None:
+        try:
+            self._coordinator.on_room(self._wake)
+            self._loop.run_until_complete(self._feed())
+        except Exception as error:
+            self._coordinator.fail(error)
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._loop.close()
+
+    def stop(self) -> None:
+        """End soon; any thread, any number of times."""
+        self._stopping = True
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits on it any more
+            self._loop.call_soon_threadsafe(self._room.set)
+
+    async def _feed(self) -> None:
+        reading: dict[asyncio.Task[Batch], ParquetCandleSource] = {}
+        while (self._waiting or reading) and not self._stopping:
+            while self._waiting and len(reading) < READERS and self._coordinator.has_room():
+                source = min(self._waiting, key=lambda s: s.complete_through_ns)
+                self._waiting.remove(source)
+                reading[asyncio.ensure_future(anext(source))] = source
+            if not reading:
+                await self._wait_for_room()
+                continue
+            done, _ = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                self._take(reading.pop(task), task)
+        for task in reading:
+            task.cancel()
+
+    async def _wait_for_room(self) -> None:
+        self._room.clear()
+        if not self._coordinator.has_room() and not self._stopping:
+            await self._room.wait()
+
+    def _take(self, source: ParquetCandleSource, task: asyncio.Task[Batch]) -> None:
+        if task.cancelled():
+            return
+        batch = task.result()
+        self._coordinator.take_batch(batch)
+        if batch.complete_through_ns != END_NS:
+            self._waiting.append(source)

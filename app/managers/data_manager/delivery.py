@@ -1,0 +1,125 @@
+"""What follows from a window: consumers take it, listeners hear of the commit."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from threading import Condition
+from typing import Protocol
+
+from app.managers.lifecycle import ENDED, State
+from app.managers.time_manager import View
+from app.model import Slice, Window
+
+Listener = Callable[[View], None]
+
+
+class WindowConsumer(Protocol):
+    """Takes windows on the merge thread. Whatever it raises fails the session."""
+
+    def window_rows(self) -> int | None:
+        """At most so many rows a window; None for any."""
+
+    def holding(self) -> float | None:
+        """None to go on, else the seconds after which to ask again; the clock is held meanwhile."""
+
+    def on_window(self, window: Window) -> None:
+        """A window that is committed; must not block, must not write to it."""
+
+    def on_state(self, state: State, view: View, why: str) -> None:
+        """State, day or speed changed."""
+
+
+class Delivery:
+    """The consumers and listeners of one session, called on the merge thread."""
+
+    def __init__(self) -> None:
+        self.consumers: tuple[WindowConsumer, ...] = ()
+        self._listeners: tuple[Listener, ...] = ()
+
+    def attach(self, consumer: WindowConsumer) -> None:
+        self.consumers = (*self.consumers, consumer)
+
+    def detach(self, consumer: WindowConsumer) -> None:
+        self.consumers = tuple(c for c in self.consumers if c is not consumer)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` after every commit, until the function given back is called."""
+        self._listeners = (*self._listeners, listener)
+
+        def remove() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+        return remove
+
+    def window_rows(self) -> int | None:
+        bounds = [n for c in self.consumers if (n := c.window_rows()) is not None]
+        return min(bounds, default=None)
+
+    def held_s(self) -> float | None:
+        """Seconds after which to ask again, None when nobody holds the clock."""
+        holds = [s for c in self.consumers if (s := c.holding()) is not None]
+        return min(holds, default=None)
+
+    def window(self, window: Window, view: View) -> None:
+        for consumer in self.consumers:
+            consumer.on_window(window)
+        self._tell(view)
+
+    def state(self, state: State, view: View, why: str) -> None:
+        for consumer in self.consumers:
+            consumer.on_state(state, view, why)
+        self._tell(view)
+
+    def _tell(self, view: View) -> None:
+        for listener in self._listeners:
+            listener(view)
+
+
+class MergedStream:
+    """The slices of a session as an iterator for a thread of this process.
+
+    It is lossless: when ``most_windows`` wait unread, the clock is held.
+    """
+
+    def __init__(self, wake: Callable[[], None], most_windows: int = 8) -> None:
+        self._wake = wake
+        self._most_windows = most_windows
+        self._windows: deque[Window] = deque()
+        self._changed = Condition()
+        self._ended = False
+
+    def window_rows(self) -> int | None:
+        return None
+
+    def holding(self) -> float | None:
+        return 1.0 if len(self._windows) >= self._most_windows and not self._ended else None
+
+    def on_window(self, window: Window) -> None:
+        with self._changed:
+            self._windows.append(window)
+            self._changed.notify()
+
+    def on_state(self, state: State, view: View, why: str) -> None:
+        if state in ENDED:
+            with self._changed:
+                self._ended = True
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Read no more; the clock goes on without this reader."""
+        with self._changed:
+            self._ended = True
+            self._windows.clear()
+            self._changed.notify()
+        self._wake()
+
+    def __iter__(self) -> Iterator[Slice]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._windows or self._ended)
+                if not self._windows:
+                    return
+                window = self._windows.popleft()
+            self._wake()
+            yield from window.slices()

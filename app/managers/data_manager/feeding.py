@@ -1,0 +1,212 @@
+"""The way in: registering streams, pushing rows, and waiting when the queues are full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Condition, Thread
+from typing import Any
+
+import numpy as np
+
+from app.day_table import DayTable
+from app.errors import BehindHorizonError, RequestError, StreamClosedError
+from app.feed.queues import StreamQueue
+from app.feed.rows import rows_to_items
+from app.feed.sources import END_NS
+from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
+from app.managers.data_manager.intake import REASONS, Intake
+from app.managers.data_manager.merge import Merger
+from app.managers.data_manager.session_data import SessionData
+from app.managers.time_manager import TimeManager
+from app.model import Batch, Dictionary, Items, Stream, StreamType
+
+Rows = Items | Sequence[Mapping[str, Any]]
+
+
+class Feeding:
+    """The coordinator's intake side. Any thread may feed; each stream by one at a time."""
+
+    upkeep: DataUpkeepThread | None = None
+
+    def __init__(
+        self,
+        changed: Condition,
+        time_manager: TimeManager,
+        data: SessionData,
+        counted_from_ns: int,
+        queue_rows: int,
+        words: Dictionary | None,
+    ) -> None:
+        self.merger = Merger()
+        self.source_words = Dictionary() if words is None else words
+        self.discarded = np.zeros(len(REASONS), np.int64)
+        self._lock = changed
+        self._session = data
+        self._queue_rows = queue_rows
+        self._counted_from_ns = counted_from_ns
+        self._table = DayTable(time_manager.days)
+        self._intakes: dict[Stream, Intake] = {}
+        self._ended: set[Stream] = set()
+        self._closed = False
+        self._on_room: Callable[[], None] | None = None
+
+    def register_stream(
+        self, symbol: str, kind: StreamType, interval_min: int | None = None, *,
+        sequenced: bool = False,
+    ) -> Stream:  # fmt: skip
+        """Open a stream for feeding; only 1m bars, trades and quotes come from outside."""
+        interval = (1 if kind is StreamType.BAR else 0) if interval_min is None else interval_min
+        if kind is StreamType.BAR and interval != 1:
+            raise RequestError(
+                f"bars of {interval} minutes cannot be fed: only 1m bars, trades and quotes are "
+                "inputs; longer bars are derived from them (derived_intervals)"
+            )
+        stream = Stream(symbol, kind, interval)
+        number = self._open(stream, sequenced)
+        self._intakes[stream] = Intake(stream, number, self._table, self._counted_from_ns)
+        return stream
+
+    def register_derived(self, stream: Stream) -> None:
+        """Open a stream that the upkeep thread feeds."""
+        self._open(stream, False)
+
+    def _open(self, stream: Stream, sequenced: bool) -> int:
+        if stream.symbol not in self._session.symbols:
+            raise RequestError(f"symbol {stream.symbol!r} is none of this session's symbols")
+        number = self._session.symbols.index(stream.symbol)
+        with self._lock:
+            self.merger.register(StreamQueue(stream, number, sequenced))
+            self._session.add_stream(stream)
+        return number
+
+    def deregister_stream(self, symbol: str, kind: StreamType, interval_min: int = 1) -> None:
+        """Drop a stream with what still waits in its queue; the others no longer wait for it."""
+        stream = Stream(symbol, kind, interval_min if kind is StreamType.BAR else 0)
+        with self._lock:
+            if stream not in self.merger.queues:
+                raise StreamClosedError(f"stream {stream} is not registered")
+            self.merger.deregister(stream)
+            self._intakes.pop(stream, None)
+            self._lock.notify_all()
+        if self.upkeep is not None:
+            self.upkeep.offer(stream, _no_items(), _no_items(), END_NS)
+
+    def is_stream_active(self, symbol: str, kind: StreamType, interval_min: int = 1) -> bool:
+        """Registered, and not ended."""
+        stream = Stream(symbol, kind, interval_min if kind is StreamType.BAR else 0)
+        with self._lock:
+            return stream in self.merger.queues and stream not in self._ended
+
+    # -- pushed in by a program ----------------------------------------------------------
+
+    def feed_data_list(
+        self, symbol: str, kind: StreamType, rows: Rows, *, complete_through_ns: int | None = None
+    ) -> None:
+        """Append rows to a 1m bar, trade or quote stream; never ends it.
+
+        Rows are mappings with ``ts`` (aware datetime or int ns; a bar's start) and the
+        fields of the stream, or an ``ITEM`` array. Without ``complete_through_ns`` the stream
+        is complete up to just before the last row. Waits while the queue is full.
+        """
+        stream = Stream(symbol, kind, 1 if kind is StreamType.BAR else 0)
+        items = rows_to_items(kind, rows, self.source_words)
+        if complete_through_ns is None:
+            complete_through_ns = int(items["release_ns"].max()) - 1 if len(items) else 0
+        self.wait_for_room(stream)
+        self.take_batch(Batch(stream, items, complete_through_ns))
+
+    def feed_stream(self, symbol: str, kind: StreamType, lists: Iterable[Rows]) -> Thread:
+        """Feed lists of rows from an iterable, on a thread of its own, then end the stream."""
+
+        def feed() -> None:
+            try:
+                for rows in lists:
+                    self.feed_data_list(symbol, kind, rows)
+                self.end_stream(symbol, kind)
+            except Exception as error:
+                self.fail(error)
+
+        thread = Thread(target=feed, name=f"Feed-{symbol}-{kind}", daemon=True)
+        thread.start()
+        return thread
+
+    def end_stream(self, symbol: str, kind: StreamType) -> None:
+        """Nothing more comes of this stream: the others need not wait for it."""
+        stream = Stream(symbol, kind, 1 if kind is StreamType.BAR else 0)
+        self.take_batch(Batch(stream, _no_items(), END_NS))
+
+    def fail(self, error: BaseException) -> None:
+        raise error
+
+    # -- for every feeder ------------------------------------------------------------------
+
+    def take_batch(self, batch: Batch) -> None:
+        """Judge rows of a source stream and queue those that are taken."""
+        stream = batch.stream
+        intake = self._intakes.get(stream)
+        if intake is None or stream in self._ended:
+            what = "has ended" if stream in self._ended else "is not registered"
+            raise StreamClosedError(f"stream {stream.symbol} {stream.channel} {what}: not fed")
+        taken = intake.take(batch.items, batch.sequence)
+        with self._lock:
+            self._refuse_past(stream, taken.items)
+            self.discarded += taken.discarded
+            if batch.complete_through_ns == END_NS:
+                self._ended.add(stream)
+            self._push(stream, taken.items, batch.complete_through_ns, taken.sequence)
+            if self.upkeep is not None:
+                through = batch.complete_through_ns
+                self.upkeep.offer(stream, taken.items, taken.auctions, through)
+
+    def offer_derived(self, stream: Stream, items: Items, through_ns: int) -> None:
+        """Queue derived bars; called by the upkeep thread."""
+        with self._lock:
+            if stream in self.merger.queues:
+                self._push(stream, items, through_ns, None)
+
+    def _push(self, stream: Stream, items: Items, through_ns: int, sequence: Any) -> None:
+        self.merger.push(stream, items, through_ns, sequence)
+        if self.merger.can_merge:
+            self._lock.notify_all()
+
+    def _refuse_past(self, stream: Stream, items: Items) -> None:
+        through = self.merger.queues[stream].complete_through_ns
+        if len(items) and int(items["release_ns"][0]) <= through:
+            raise BehindHorizonError(
+                f"{stream.symbol} {stream.channel}: a row released at "
+                f"{int(items['release_ns'][0])} ns came after the stream was declared complete "
+                f"through {through} ns; push in order, or declare less"
+            )
+
+    # -- backpressure ------------------------------------------------------------------------
+
+    def has_room(self) -> bool:
+        """Whether more rows may be queued: below the bound, or the merge is starving."""
+        return (
+            self._closed or self.merger.queued_rows < self._queue_rows or not self.merger.can_merge
+        )
+
+    def wait_for_room(self, stream: Stream) -> None:
+        """Block until there is room. Never while another stream starves: it would wait for ever."""
+        with self._lock:
+            if stream in self.merger.queues:
+                self._lock.wait_for(self.has_room)
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` (quick, any thread) whenever rows were taken from the queues."""
+        self._on_room = callback
+
+    def _make_room(self) -> None:
+        self._lock.notify_all()
+        if self._on_room is not None:
+            self._on_room()
+
+    def close_feeding(self) -> None:
+        """No feeder waits any more; under the lock."""
+        self._closed = True
+        if self._on_room is not None:
+            self._on_room()
+
+
+def _no_items() -> Items:
+    return rows_to_items(StreamType.BAR, (), Dictionary())

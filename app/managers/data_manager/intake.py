@@ -1,0 +1,111 @@
+"""The coordinator's intake: which rows of a stream are taken, and why others are not.
+
+Judged per stream in source order, before the merge, in this order: invalid,
+late, duplicate, hours. So nothing depends on batch sizes or on other streams.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.catalog.schema import NO_TIME_NS
+from app.day_table import AFTER_HOURS, BEFORE_HOURS, IN_BREAK, DayTable
+from app.model import Flag, Ints, Items, Stream, StreamType
+from app.times import MINUTE_NS, SECOND_NS
+
+REASONS = ("before_hours", "in_break", "after_hours", "late", "duplicate", "invalid")
+AUCTION_GRACE_NS = 600 * SECOND_NS
+
+_TAKEN = -1
+_BY_HOURS = {
+    BEFORE_HOURS: REASONS.index("before_hours"),
+    IN_BREAK: REASONS.index("in_break"),
+    AFTER_HOURS: REASONS.index("after_hours"),
+}
+_LATE, _DUPLICATE, _INVALID = (REASONS.index(r) for r in ("late", "duplicate", "invalid"))
+
+
+class Taken(NamedTuple):
+    """What an intake made of a batch."""
+
+    items: Items
+    sequence: Ints | None
+    discarded: Any  # counts in the order of REASONS
+    auctions: Items  # closing-auction trades, of any hour
+
+
+class Intake:
+    """Judges one stream. Not thread-safe: one caller at a time."""
+
+    def __init__(self, stream: Stream, symbol: int, table: DayTable, counted_from_ns: int) -> None:
+        self._stream = stream
+        self._symbol = symbol
+        self._table = table
+        self._counted_from_ns = counted_from_ns  # rows before it are look-back
+        self._latest_ns = NO_TIME_NS
+
+    def take(self, items: Items, sequence: Ints | None = None) -> Taken:
+        """Judge the next rows in source order. ``items`` becomes the intake's own."""
+        release = np.ascontiguousarray(items["release_ns"])
+        fate = np.full(len(items), _TAKEN, np.int8)
+        fate[_invalid(self._stream.type, items)] = _INVALID
+        self._judge_order(release, fate)
+        starts = release - self._stream.interval_min * MINUTE_NS
+        reasons, post_close = self._table.classify(starts, release)
+        for reason, number in _BY_HOURS.items():
+            fate[(fate == _TAKEN) & (reasons == reason)] = number
+        items["symbol"] = self._symbol
+        items["flags"] |= np.where(post_close, np.uint16(Flag.POST_CLOSE), np.uint16(0))
+        taken = fate == _TAKEN
+        counted = ~taken & ((release >= self._counted_from_ns) | (release == NO_TIME_NS))
+        auctions = self._auctions(items, fate)
+        kept = items if taken.all() else items[taken]
+        values: Any = kept["v"]
+        values += 0.0  # no negative zero, and one NaN: the digest hashes these bytes
+        values[np.isnan(values)] = np.nan
+        return Taken(
+            kept,
+            None if sequence is None else sequence[taken],
+            np.bincount(fate[counted], minlength=len(REASONS)),
+            auctions,
+        )
+
+    def _judge_order(self, release: Ints, fate: Any) -> None:
+        valid = np.flatnonzero(fate == _TAKEN)
+        times = release[valid]
+        if not len(times):
+            return
+        before = np.maximum.accumulate(np.concatenate(([self._latest_ns], times)))
+        fate[valid[times < before[:-1]]] = _LATE
+        if self._stream.type is StreamType.BAR:
+            fate[valid[times == before[:-1]]] = _DUPLICATE
+        self._latest_ns = int(before[-1])
+
+    def _auctions(self, items: Items, fate: Any) -> Items:
+        if self._stream.type is not StreamType.TRADE:
+            return items[:0]
+        judged = (fate == _TAKEN) | (fate == REASONS.index("after_hours"))
+        found: Items = items[judged & (items["flags"] & Flag.AUCTION_CLOSE != 0)]
+        return found
+
+
+def _invalid(kind: StreamType, items: Items) -> Any:
+    """No time, or a null, NaN, infinity or negative number where there may be none."""
+    values: Any = items["v"]
+    no_time = items["release_ns"] == NO_TIME_NS
+    if kind is StreamType.BAR:
+        vwap = values[:, 5]
+        wrong_vwap = ~(np.isnan(vwap) | (np.isfinite(vwap) & (vwap >= 0)))
+        return no_time | wrong_vwap | ~_sound(values[:, :5]).all(axis=1)
+    if kind is StreamType.TRADE:
+        return no_time | ~_sound(values[:, :2]).all(axis=1)
+    sides = values[:, :4].reshape(-1, 2, 2)  # bid, ask; price, size
+    absent = np.isnan(sides).all(axis=2)
+    whole = _sound(sides).all(axis=2)
+    return no_time | ~(absent | whole).all(axis=1) | absent.all(axis=1)
+
+
+def _sound(values: Any) -> Any:
+    return np.isfinite(values) & (values >= 0)

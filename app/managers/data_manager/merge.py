@@ -1,0 +1,154 @@
+"""The merge: all queues up to the horizon, in one total order, walked by slices."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from app.errors import StreamClosedError
+from app.feed.queues import BEFORE_ALL_NS, Merge, StreamQueue
+from app.feed.sources import END_NS
+from app.model import Ints, Items, Stream, empty_items
+
+CHUNK_ROWS = 131_072
+
+
+class Chunk:
+    """Merged items that wait for their time; ``at`` is the next undelivered slice."""
+
+    def __init__(self, items: Items) -> None:
+        release = items["release_ns"]
+        self.items = items
+        edges = np.flatnonzero(release[1:] != release[:-1]) + 1
+        self.bounds: Ints = np.concatenate(([0], edges, [len(items)])) if len(items) else edges
+        self.times_ns: Ints = np.ascontiguousarray(release[self.bounds[:-1]])
+        self.at = 0
+
+    @property
+    def next_ns(self) -> int | None:
+        """Release time of the next undelivered slice, None after the last."""
+        return int(self.times_ns[self.at]) if self.at < len(self.times_ns) else None
+
+    def upto(self, limit_ns: int, most_rows: int | None, most_slices: int | None) -> int:
+        """The slice before which a window must end; at least one slice is in it."""
+        end = int(np.searchsorted(self.times_ns, limit_ns, "right"))
+        if most_slices is not None:
+            end = min(end, self.at + most_slices)
+        if most_rows is not None:
+            first = int(self.bounds[self.at])
+            fits = int(np.searchsorted(self.bounds, first + most_rows, "right")) - 1
+            end = min(end, max(fits, self.at + 1))
+        return end
+
+    @property
+    def waiting(self) -> Items:
+        """The items not yet delivered."""
+        return self.items[int(self.bounds[self.at]) :] if self.at < len(self.times_ns) else _NONE
+
+
+_NONE = empty_items()
+
+
+class StreamStats(NamedTuple):
+    """One stream's queue. ``queued`` counts the rows not yet delivered."""
+
+    symbol: str
+    channel: str
+    queued: int
+    oldest_ns: int | None
+    newest_ns: int | None
+    complete_through_ns: int | None
+    delivered: int
+    ended: bool
+
+
+class Merger:
+    """Owns the queues. Not thread-safe: under the coordinator's lock."""
+
+    def __init__(self) -> None:
+        self.queues: dict[Stream, StreamQueue] = {}
+        self.delivered: dict[Stream, int] = {}
+        self.merged_through_ns = BEFORE_ALL_NS
+        self.queued_rows = 0
+        self._ordered: list[StreamQueue] = []
+        self._through = np.empty(0, np.int64)
+        self._place: dict[Stream, int] = {}
+
+    def register(self, queue: StreamQueue) -> None:
+        if queue.stream in self.queues:
+            raise StreamClosedError(f"stream {queue.stream} is registered already")
+        queue.complete_through_ns = max(queue.complete_through_ns, self.merged_through_ns)
+        self.queues[queue.stream] = queue
+        self.delivered[queue.stream] = 0
+        self._arrange()
+
+    def deregister(self, stream: Stream) -> None:
+        queue = self.queues.pop(stream)
+        self.queued_rows -= queue.rows
+        self._arrange()
+
+    def _arrange(self) -> None:
+        self._ordered = sorted(self.queues.values(), key=lambda q: q.order)
+        self._place = {q.stream: i for i, q in enumerate(self._ordered)}
+        self._through = np.array([q.complete_through_ns for q in self._ordered], np.int64)
+
+    def push(
+        self, stream: Stream, items: Items, through_ns: int, sequence: Ints | None = None
+    ) -> None:
+        queue = self.queues[stream]
+        queue.push(items, through_ns, sequence)
+        self.queued_rows += len(items)
+        self._through[self._place[stream]] = queue.complete_through_ns
+
+    @property
+    def horizon_ns(self) -> int:
+        """How far all streams are complete."""
+        return int(self._through.min()) if len(self._through) else END_NS
+
+    @property
+    def can_merge(self) -> bool:
+        return self.horizon_ns > self.merged_through_ns
+
+    def take(self, limit_ns: int) -> Merge:
+        """What may be merged now, at most about CHUNK_ROWS rows."""
+        through = min(self.horizon_ns, limit_ns)
+        if self.queued_rows > CHUNK_ROWS:
+            active = [q for q in self._ordered if q.rows]
+            share = max(1, CHUNK_ROWS // len(active))
+            through = min(through, *(q.release_at(share - 1) for q in active if q.rows > share))
+        merge = Merge(self._ordered, through)
+        self.merged_through_ns = max(self.merged_through_ns, through)
+        self.queued_rows -= sum(len(items) for _, items in merge.parts)
+        return merge
+
+    def count_delivered(self, parts: list[tuple[Stream, Items]]) -> None:
+        """Count rows that are merged for delivery (those that still wait are told apart later)."""
+        for stream, items in parts:
+            if stream in self.delivered:
+                self.delivered[stream] += len(items)
+
+    def stats(self, waiting: Items, symbols: tuple[str, ...]) -> list[StreamStats]:
+        """All streams, by symbol and rank; ``waiting`` is merged and not yet delivered."""
+        found = []
+        for queue in sorted(self._ordered, key=lambda q: (q.stream.symbol, q.stream.rank)):
+            mine = waiting[
+                (waiting["symbol"] == queue.symbol) & (waiting["stream"] == queue.stream.code)
+            ]["release_ns"]
+            oldest = int(mine[0]) if len(mine) else queue.oldest_ns
+            newest = queue.newest_ns if queue.rows or not len(mine) else int(mine[-1])
+            through = queue.complete_through_ns
+            known = through not in (END_NS, BEFORE_ALL_NS)
+            found.append(
+                StreamStats(
+                    symbols[queue.symbol],
+                    queue.stream.channel,
+                    queue.rows + len(mine),
+                    oldest,
+                    newest,
+                    through if known else None,
+                    self.delivered[queue.stream] - len(mine),
+                    through == END_NS,
+                )  # fmt: skip
+            )
+        return found

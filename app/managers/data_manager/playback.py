@@ -1,0 +1,87 @@
+"""What to do next: the decision of the merge thread, made under the coordinator's lock.
+
+Deliver slices, end the day, roll, stand on a minute, or wait. It only reads.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+from app.calendar import TradingDay
+from app.managers.data_manager.commands import Command, Unit
+from app.managers.time_manager import ClockWriter, View
+from app.times import MINUTE_NS
+
+
+class Act(Enum):
+    DELIVER = auto()  # slices released at or before time_ns
+    END_DAY = auto()  # the clock stands on the day's end
+    ROLL = auto()
+    STAND = auto()  # a step by bar stands on its minute
+    WAIT = auto()  # until deadline_ns of the wall, or until notified
+    FETCH = auto()  # more can be merged
+
+
+class Move(NamedTuple):
+    """One act; ``time_ns`` is market time, ``deadline_ns`` wall time."""
+
+    act: Act
+    time_ns: int = 0
+    deadline_ns: int | None = None
+
+
+class Position(NamedTuple):
+    """Where playback stands."""
+
+    view: View
+    day: TradingDay
+    next_ns: int | None  # release of the next merged slice
+    known_ns: int  # everything released by then is merged
+    can_fetch: bool
+    day_over: bool  # the clock stood on this day's end
+    roll_ready: bool
+
+
+def decide(at: Position, clock: ClockWriter, step: Command | None) -> Move:
+    """The next move of a RUNNING session."""
+    if at.day_over:
+        return Move(Act.ROLL) if at.roll_ready else Move(Act.WAIT)
+    event = _next_event(at, step)
+    if event is None:
+        return Move(Act.FETCH) if at.can_fetch else Move(Act.WAIT)
+    if step is not None or not clock.speed:
+        limit = _step_target(at, step)
+        if event.act is Act.DELIVER:
+            return event._replace(time_ns=at.day.end_ns if limit is None else limit)
+        return event
+    scheduled = clock.scheduled_ns()
+    if event.time_ns > scheduled:
+        return Move(Act.WAIT, deadline_ns=clock.deadline_ns(event.time_ns))
+    if event.act is Act.DELIVER:
+        return event._replace(time_ns=min(at.day.end_ns, scheduled))
+    return event
+
+
+def _next_event(at: Position, step: Command | None) -> Move | None:
+    """The next thing that happens in market time, None while the data for it is not there."""
+    target = _step_target(at, step)
+    if at.next_ns is not None and at.next_ns <= at.day.end_ns:
+        event = Move(Act.DELIVER, at.next_ns)
+    elif at.next_ns is not None or at.known_ns >= at.day.end_ns:
+        event = Move(Act.END_DAY, at.day.end_ns)
+    elif target is not None and at.known_ns >= target:
+        return Move(Act.STAND, target)
+    else:
+        return None
+    if target is not None and event.time_ns > target:
+        return Move(Act.STAND, target)
+    return event
+
+
+def _step_target(at: Position, step: Command | None) -> int | None:
+    """The next 1m boundary for a step by bar, where it lies within the day."""
+    if step is None or step.unit is not Unit.BAR:
+        return None
+    target = (at.view.now_ns // MINUTE_NS + 1) * MINUTE_NS
+    return target if target <= at.day.end_ns else None

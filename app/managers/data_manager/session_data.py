@@ -1,0 +1,228 @@
+"""What a session knows of each stream, as columns, read through one gate.
+
+The merge thread fills columns ahead of the clock; every reader takes one
+committed view and sees exactly the rows released at or before its ``now_ns``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.errors import NotFoundError, nearest
+from app.managers.data_manager.day_book import sum_in_order
+from app.managers.data_manager.gap_detection import coverage
+from app.managers.time_manager import TimeManager, View
+from app.model import (
+    FIELDS,
+    Flag,
+    Floats,
+    Ints,
+    Items,
+    Stream,
+    StreamType,
+    empty_items,
+    make_items,
+)
+from app.times import MINUTE_NS
+
+_FIRST_CAPACITY = 512
+
+
+class _Rows(NamedTuple):
+    """One immutable state of a growing store: later states never change what it shows."""
+
+    release_ns: Ints
+    items: Items
+    low: int
+    high: int
+
+
+class StreamColumns:
+    """The rows of one stream, rising in time. One writer; any readers."""
+
+    def __init__(self, keep_rows: int | None = None) -> None:
+        self._keep_rows = keep_rows
+        self._rows = _Rows(np.empty(0, np.int64), empty_items(), 0, 0)
+
+    def append(self, items: Items, keep_from_ns: int, now_ns: int) -> None:
+        """Add rows. Those before ``keep_from_ns``, or beyond the bound, may go."""
+        release, store, low, high = self._rows
+        count = len(items)
+        if high + count > len(store):
+            low = self._first_kept(keep_from_ns, now_ns)
+            size = max(_FIRST_CAPACITY, 2 * (high - low + count))
+            grown_release, grown = np.empty(size, np.int64), empty_items(size)
+            grown_release[: high - low] = release[low:high]
+            grown[: high - low] = store[low:high]
+            release, store, low, high = grown_release, grown, 0, high - low
+        release[high : high + count] = items["release_ns"]
+        store[high : high + count] = items
+        self._rows = _Rows(release, store, low, high + count)
+
+    def _first_kept(self, keep_from_ns: int, now_ns: int) -> int:
+        release, _, low, high = self._rows
+        first = low + int(np.searchsorted(release[low:high], keep_from_ns, "left"))
+        if self._keep_rows is not None:
+            seen = low + int(np.searchsorted(release[low:high], now_ns, "right"))
+            first = max(first, seen - self._keep_rows)
+        return first
+
+    def visible(self, now_ns: int, from_ns: int) -> Items:
+        """Rows released in [from_ns, now_ns], oldest first; a view, never written again."""
+        release, items, low, high = self._rows
+        first = int(np.searchsorted(release[low:high], from_ns, "left"))
+        last = int(np.searchsorted(release[low:high], now_ns, "right"))
+        if self._keep_rows is not None:
+            first = max(first, last - self._keep_rows)
+        shown: Items = items[low + first : low + last]
+        return shown
+
+
+class SessionMetrics(NamedTuple):
+    """A symbol's running day at one view: of its regular 1m bars; None before the first."""
+
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
+    volume: float | None
+    bars: int
+    quality: float | None
+
+
+class SessionData:
+    """All streams of a session. The coordinator writes; whoever reads passes the view's gate."""
+
+    def __init__(
+        self, time_manager: TimeManager, symbols: Sequence[str], keep_days: int, keep_ticks: int
+    ) -> None:
+        self._time = time_manager
+        self.symbols = tuple(symbols)
+        self._keep_days = keep_days
+        self._keep_ticks = keep_ticks
+        self._columns: dict[Stream, StreamColumns] = {}
+
+    # -- written by the coordinator ------------------------------------------------
+
+    def add_stream(self, stream: Stream) -> None:
+        bound = None if stream.type is StreamType.BAR else self._keep_ticks
+        self._columns.setdefault(stream, StreamColumns(bound))
+
+    def remove_stream(self, stream: Stream) -> None:
+        self._columns.pop(stream, None)
+
+    def append(self, stream: Stream, items: Items) -> None:
+        """Fill a stream's columns; rows released later than now stay unseen until then."""
+        view = self._time.view
+        # One day more than shown: a reader with the view before a roll still finds its rows.
+        day = max(0, view.day - self._kept(stream) - 1)
+        self._columns[stream].append(items, self._time.days[day].first_ns, view.now_ns)
+
+    def add_bar(
+        self, symbol: str, start_ns: int, prices: Mapping[str, float], interval_min: int = 1
+    ) -> None:
+        """Append one bar: open, high, low, close, volume and, if there is one, vwap."""
+        values = [prices.get(f, np.nan) for f in FIELDS[StreamType.BAR][:6]]
+        release = start_ns + interval_min * MINUTE_NS
+        item = make_items(interval_min, [release], Flag.COMPLETE, *values, interval_min)
+        item["symbol"] = self.symbols.index(symbol)
+        stream = Stream(symbol, StreamType.BAR, interval_min)
+        self.add_stream(stream)
+        self.append(stream, item)
+
+    # -- read by anyone --------------------------------------------------------------
+
+    def _kept(self, stream: Stream) -> int:
+        return self._keep_days if stream.type is StreamType.BAR else 0
+
+    def streams(self, symbol: str) -> list[Stream]:
+        """A symbol's streams: ticks, then bars by interval."""
+        return sorted((s for s in self._columns if s.symbol == symbol), key=lambda s: s.rank)
+
+    def find(self, symbol: str, kind: StreamType, interval_min: int = 0) -> Stream:
+        """The stream; NotFoundError names what there is instead."""
+        if symbol not in self.symbols:
+            close = ", ".join(nearest(symbol, self.symbols)) or ", ".join(self.symbols[:5])
+            raise NotFoundError(f"this session has no symbol {symbol!r}; nearest: {close}")
+        stream = Stream(symbol, kind, interval_min)
+        if stream not in self._columns:
+            there = ", ".join(s.channel for s in self.streams(symbol)) or "none"
+            raise NotFoundError(f"{symbol} has no stream {stream.channel!r} here; it has {there}")
+        return stream
+
+    def has(self, stream: Stream) -> bool:
+        return stream in self._columns
+
+    def visible(self, stream: Stream, view: View) -> Items:
+        """The rows of a stream that this view may show, of the days still kept."""
+        columns = self._columns.get(stream)
+        if columns is None:
+            return empty_items()
+        day = max(0, view.day - self._kept(stream))
+        return columns.visible(view.now_ns, self._time.days[day].first_ns)
+
+    def today(self, stream: Stream, view: View) -> Items:
+        """As ``visible``, of the running day only."""
+        columns = self._columns.get(stream)
+        if columns is None:
+            return empty_items()
+        return columns.visible(view.now_ns, self._time.days[view.day].first_ns)
+
+    def regular_bars(self, symbol: str, view: View) -> tuple[Items, Ints]:
+        """The running day's regular 1m bars and their starts."""
+        bars = self.today(Stream(symbol, StreamType.BAR, 1), view)
+        starts = bars["release_ns"] - MINUTE_NS
+        day = self._time.days[view.day]
+        low, high = np.searchsorted(starts, (day.open_ns, day.close_ns))
+        return bars[low:high], starts[low:high]
+
+    def get_latest_bar(self, symbol: str, interval_min: int = 1) -> Items | None:
+        """The newest visible bar (one row), None where there is none."""
+        bars = self.get_last_n_bars(symbol, 1, interval_min)
+        return bars if len(bars) else None
+
+    def get_last_n_bars(self, symbol: str, count: int, interval_min: int = 1) -> Items:
+        """The newest ``count`` visible bars, oldest first."""
+        bars = self.visible(Stream(symbol, StreamType.BAR, interval_min), self._time.view)
+        return bars[max(0, len(bars) - count) :]
+
+    def get_bars_since(self, symbol: str, since_ns: int, interval_min: int = 1) -> Items:
+        """Visible bars that start after ``since_ns``, oldest first."""
+        bars = self.visible(Stream(symbol, StreamType.BAR, interval_min), self._time.view)
+        later: Items = bars[bars["release_ns"] - interval_min * MINUTE_NS > since_ns]
+        return later
+
+    def get_bar_count(self, symbol: str, interval_min: int = 1) -> int:
+        """How many bars are visible."""
+        return len(self.visible(Stream(symbol, StreamType.BAR, interval_min), self._time.view))
+
+    def get_active_symbols(self) -> list[str]:
+        """Symbols of which anything is visible, by code point."""
+        view = self._time.view
+        active = {s.symbol for s in self._columns if len(self.visible(s, view))}
+        return sorted(active)
+
+    def get_session_metrics(self, symbol: str, view: View | None = None) -> SessionMetrics:
+        """The running day so far, at one view."""
+        view = self._time.view if view is None else view
+        bars, starts = self.regular_bars(symbol, view)
+        day = self._time.days[view.day]
+        quality = None
+        if Stream(symbol, StreamType.BAR, 1) in self._columns:
+            quality = coverage(day, starts, view.now_ns).quality
+        if not len(bars):
+            return SessionMetrics(None, None, None, None, None, 0, quality)
+        values: Any = bars["v"]
+        high: Floats = values[:, 1]
+        return SessionMetrics(
+            float(values[0, 0]),
+            float(high.max()),
+            float(values[:, 2].min()),
+            float(values[-1, 3]),
+            sum_in_order(values[:, 4]),
+            len(bars),
+            quality,
+        )

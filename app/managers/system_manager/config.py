@@ -1,0 +1,225 @@
+"""What a session is asked to replay, and what that means on a catalog and a calendar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
+
+from app.calendar import Hours, TradingCalendar, TradingDay
+from app.catalog.schema import DATASET_TYPES
+from app.catalog.store import Catalog
+from app.errors import NotFoundError, RangeError, RequestError
+from app.managers.time_manager.time_manager import MAX_SPEED
+from app.model import Stream, StreamType, parse_channel
+from app.times import datetime_to_ns, parse_date, parse_time_ns
+
+MAX_HISTORY_DAYS = 250
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """A wish for a session; None takes the default of the settings."""
+
+    symbols: Sequence[str]
+    start: str
+    end: str
+    streams: Sequence[str] | None = None
+    speed: float | None = None
+    calendar: str | None = None
+    hours: str | None = None
+    derived_intervals: Sequence[int] | None = None
+    history_days: int | None = None
+    start_paused: bool = False
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True)
+class SessionDefaults:
+    """What the settings say of sessions."""
+
+    speed: float = 60.0
+    calendar: str = "XNYS"
+    hours: str = "regular"
+    derived_intervals: tuple[int, ...] = (5, 15)
+    history_days: int = 5
+    grace_s: int = 60
+    buffer_rows: int = 1_000_000
+    read_rows: int = 16_384
+    tick_rows: int = 1_000_000
+
+
+class ResolvedConfig(NamedTuple):
+    """A session as it will be run."""
+
+    symbols: tuple[str, ...]  # by code point
+    streams: tuple[Stream, ...]  # what is read
+    start: str
+    end: str
+    speed: float
+    calendar: TradingCalendar
+    hours: str
+    derived_intervals: tuple[int, ...]
+    history_days: int
+    start_paused: bool
+    days: tuple[TradingDay, ...]  # look-back, then the session's own
+    first_day: int  # index of the session's first day
+    start_ns: int  # what is released before it is look-back
+    counted_from_ns: int  # discards before it are look-back's
+    until_ns: int  # no item that starts later is read
+    within_day: bool  # the end is a time within the last day
+
+    def from_ns(self, kind: StreamType) -> int:
+        """Where reading of a stream begins: ticks have no look-back but that of the day."""
+        day = self.days[0 if kind is StreamType.BAR else self.first_day]
+        return min(day.first_ns, midnight_ns(self.calendar, day.date))
+
+
+def midnight_ns(calendar: TradingCalendar, day: date) -> int:
+    """The local midnight that begins a date."""
+    return datetime_to_ns(datetime.combine(day, time(0), calendar.zone))
+
+
+def resolve(wish: SessionConfig, defaults: SessionDefaults, catalog: Catalog) -> ResolvedConfig:
+    """Check a wish against catalog and calendar; the errors say what is allowed."""
+    speed = check_speed(defaults.speed if wish.speed is None else wish.speed)
+    hours = _hours(wish.hours or defaults.hours)
+    intervals = _intervals(
+        defaults.derived_intervals if wish.derived_intervals is None else wish.derived_intervals
+    )
+    history = defaults.history_days if wish.history_days is None else wish.history_days
+    if not 0 <= history <= MAX_HISTORY_DAYS:
+        raise RequestError(f"history_days is {history}; allowed: 0 to {MAX_HISTORY_DAYS}")
+    start, end = _moment("start", wish.start), _moment("end", wish.end)
+    calendar = TradingCalendar(
+        wish.calendar or defaults.calendar, hours, defaults.grace_s, _date_of(start), _date_of(end)
+    )
+    days, first_day = _days(calendar, start, end, history)
+    start_ns = days[first_day].first_ns
+    counted_from_ns = min(start_ns, midnight_ns(calendar, days[first_day].date))
+    if isinstance(start, int) and start > start_ns:
+        start_ns = counted_from_ns = start
+    within_day = isinstance(end, int) and end < days[-1].end_ns
+    if within_day and isinstance(end, int):
+        days[-1] = days[-1]._replace(end_ns=end)
+    until_ns = days[-1].end_ns if within_day else max(days[-1].midnight_ns, days[-1].end_ns)
+    symbols, streams = _streams(wish, catalog, start_ns, until_ns)
+    return ResolvedConfig(
+        symbols, streams, wish.start, wish.end, speed, calendar, hours.value, intervals, history,
+        wish.start_paused, tuple(days), first_day, start_ns, counted_from_ns, until_ns, within_day,
+    )  # fmt: skip
+
+
+def check_speed(speed: float) -> float:
+    """The speed as it is; RequestError where it is none."""
+    if not (math.isfinite(speed) and 0 <= speed <= MAX_SPEED):
+        raise RequestError(
+            f"speed is {speed}; allowed: 0 (as fast as possible) to {MAX_SPEED:.0f} times real time"
+        )
+    return float(speed)
+
+
+def _hours(text: str) -> Hours:
+    if text not in list(Hours):
+        raise RequestError(f"hours is {text!r}; allowed: {', '.join(Hours)}")
+    return Hours(text)
+
+
+def _intervals(minutes: Sequence[int]) -> tuple[int, ...]:
+    for minute in minutes:
+        if not 2 <= minute <= 1440:
+            raise RequestError(f"derived_intervals has {minute}; allowed: whole minutes 2 to 1440")
+    if len(set(minutes)) != len(minutes):
+        raise RequestError(f"derived_intervals {list(minutes)} names an interval twice")
+    return tuple(sorted(minutes))
+
+
+def _moment(name: str, text: str) -> date | int:
+    try:
+        day = parse_date(text)
+        return parse_time_ns(text) if day is None else day
+    except RequestError as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _date_of(moment: date | int) -> date:
+    if isinstance(moment, date):
+        return moment
+    return date(1970, 1, 1) + timedelta(days=moment // (86_400 * 10**9))
+
+
+def _days(
+    calendar: TradingCalendar, start: date | int, end: date | int, history: int
+) -> tuple[list[TradingDay], int]:
+    """The days of the range with their look-back before them, and how many those are."""
+    if isinstance(start, int) and isinstance(end, int) and end <= start:
+        raise RangeError(f"end {end} ns is not after start {start} ns")
+    low = start if isinstance(start, date) else calendar.local_date(start)
+    high = end if isinstance(end, date) else calendar.local_date(end)
+    # A time may lie in the hours of the next date's session, or after its own date's.
+    slack = timedelta(days=1)
+    days, before = calendar.range(
+        low, high + (slack if isinstance(end, int) else slack * 0), history
+    )
+    while isinstance(end, int) and len(days) > before and days[-1].first_ns >= end:
+        days.pop()
+    while isinstance(start, int) and len(days) > before and days[before].end_ns < start:
+        before += 1
+    if len(days) == before:
+        raise RangeError(f"no trading day of {calendar.name} from {start} to {end}")
+    return days[max(0, before - history) :], min(before, history)
+
+
+def _streams(
+    wish: SessionConfig, catalog: Catalog, from_ns: int, until_ns: int
+) -> tuple[tuple[str, ...], tuple[Stream, ...]]:
+    named = None if wish.streams is None else [_source_channel(s) for s in wish.streams]
+    if named is not None and not named:
+        raise RequestError(f"streams is empty; allowed: {', '.join(DATASET_TYPES)}")
+    everything = list(wish.symbols) == ["*"]
+    if not wish.symbols:
+        raise RequestError('symbols is empty; name symbols of the catalog, or ["*"] for all')
+    if not everything:
+        catalog.check_symbols(wish.symbols)
+    symbols = sorted(set(catalog.symbols if everything else wish.symbols))
+    catalog.check_files(named or DATASET_TYPES, symbols)
+    found: list[Stream] = []
+    missing: list[str] = []
+    for symbol in symbols:
+        has = [d for d in DATASET_TYPES if _overlaps(catalog, d, symbol, from_ns, until_ns)]
+        wanted = has if named is None else [d for d in DATASET_TYPES if d in named]
+        missing += [f"{symbol} {d}" for d in wanted if d not in has]
+        if not has and named is None:
+            missing.append(f"{symbol} (any stream)")
+        found += [_stream(symbol, d) for d in wanted if d in has]
+    if missing and not wish.allow_missing and not everything:
+        raise RequestError(
+            f"the catalog has nothing from {wish.start} to {wish.end} of: {', '.join(missing[:20])}"
+            f"{' ...' if len(missing) > 20 else ''}; leave them out, or say allow_missing"
+        )
+    if not found:
+        raise NotFoundError(f"the catalog has no data from {wish.start} to {wish.end} of these")
+    return tuple(sorted({s.symbol for s in found})), tuple(found)
+
+
+def _source_channel(channel: str) -> str:
+    kind, interval = parse_channel(channel)
+    if channel not in DATASET_TYPES:
+        raise RequestError(
+            f"stream {channel!r} is no input: only {', '.join(DATASET_TYPES)} are replayed; bars "
+            f"of {interval} minutes are derived from 1m bars (derived_intervals)"
+        )
+    del kind
+    return channel
+
+
+def _stream(symbol: str, dataset: str) -> Stream:
+    kind = DATASET_TYPES[dataset]
+    return Stream(symbol, kind, 1 if kind is StreamType.BAR else 0)
+
+
+def _overlaps(catalog: Catalog, dataset: str, symbol: str, from_ns: int, until_ns: int) -> bool:
+    pieces = catalog.pieces(dataset, symbol)
+    return any(p.last_ns >= from_ns and p.first_ns < until_ns for p in pieces)

@@ -1,0 +1,226 @@
+"""Reading a session: every answer from one committed view, nothing released after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+
+from app.managers.data_manager.day_book import DayBook, SymbolDay
+from app.managers.data_manager.gap_detection import coverage
+from app.managers.data_manager.session_data import SessionData
+from app.managers.system_manager.answers import (
+    Answer,
+    DayRecord,
+    Quality,
+    Summary,
+    SymbolDayRecord,
+    SymbolSummary,
+)
+from app.managers.time_manager import TimeManager, View
+from app.model import (
+    Dictionary,
+    Flag,
+    Items,
+    Stream,
+    StreamType,
+    empty_items,
+    make_items,
+    parse_channel,
+)
+from app.times import MINUTE_NS
+
+_DAY_MIN = 1440
+_TRADES_BACK = 256
+
+
+class SessionReader:
+    """Stateless: holds what it reads, and takes a view for every answer."""
+
+    def __init__(
+        self, time_manager: TimeManager, data: SessionData, book: DayBook, words: Dictionary,
+        integral: dict[Stream, bool],
+    ) -> None:  # fmt: skip
+        self._time, self._data, self._book = time_manager, data, book
+        self._words = words
+        self._integral = integral
+
+    def integral(self, symbol: str, kind: StreamType) -> bool:
+        """Whether sizes of a symbol's stream are whole numbers at their source."""
+        own = self._integral.get(Stream(symbol, kind, 1 if kind is StreamType.BAR else 0))
+        if own is None and kind is StreamType.BAR:
+            own = self._integral.get(Stream(symbol, StreamType.TRADE))  # its bars are made of them
+        return bool(own)
+
+    def summary(self, symbols: Sequence[str] | None) -> Summary:
+        """The newest of each symbol, all at one view."""
+        view = self._time.view
+        names = self._data.symbols if symbols is None else symbols
+        return Summary(view, {name: self._symbol_summary(name, view) for name in names})
+
+    def _symbol_summary(self, symbol: str, view: View) -> SymbolSummary:
+        self._check(symbol)
+        bar = _last(self._data.visible(Stream(symbol, StreamType.BAR, 1), view))
+        trades = self._data.today(Stream(symbol, StreamType.TRADE), view)
+        quote = _last(self._data.today(Stream(symbol, StreamType.QUOTE), view))
+        day = self._data.get_session_metrics(symbol, view)
+        return SymbolSummary(
+            _last_price(bar, trades), bar, _last(trades), quote,
+            day.open, day.high, day.low, day.volume, day.bars, day.quality,
+            self._prev_close(symbol, view),
+        )  # fmt: skip
+
+    def _check(self, symbol: str) -> int:
+        if symbol not in self._data.symbols:
+            self._data.find(symbol, StreamType.BAR, 1)
+        return self._data.symbols.index(symbol)
+
+    def _prev_close(self, symbol: str, view: View) -> float | None:
+        number = self._data.symbols.index(symbol)
+        for day in range(view.day - 1, -1, -1):
+            if self._book.has(day):
+                official = self._book.official_close(day, number)
+                if official is not None and official.known_ns <= view.now_ns:
+                    return official.price
+        return None
+
+    def bars(
+        self, symbol: str, interval: str, limit: int, since_ns: int | None, day: date | None
+    ) -> Answer:
+        """The newest ``limit`` bars of the days still kept; ``interval`` 1m, a derived one or 1d."""
+        view = self._time.view
+        if interval == "1d":
+            number = self._check(symbol)
+            stream = Stream(symbol, StreamType.BAR, _DAY_MIN)
+            items, starts = self._daily(number, view)
+        else:
+            _, minutes = parse_channel(f"bars_{interval}")
+            stream = self._data.find(symbol, StreamType.BAR, minutes)
+            items = self._data.visible(stream, view)
+            starts = items["release_ns"] - minutes * MINUTE_NS
+        return self._answer(view, stream, items, starts, limit, since_ns, day)
+
+    def ticks(
+        self, symbol: str, kind: StreamType, limit: int, since_ns: int | None, day: date | None
+    ) -> Answer:
+        """The newest ``limit`` trades or quotes of the current day."""
+        view = self._time.view
+        stream = self._data.find(symbol, kind)
+        items = self._data.today(stream, view)
+        return self._answer(view, stream, items, items["release_ns"], limit, since_ns, day)
+
+    def _answer(
+        self, view: View, stream: Stream, items: Items, starts: np.ndarray, limit: int,
+        since_ns: int | None, day: date | None,
+    ) -> Answer:  # fmt: skip
+        low, high = 0, len(items)
+        if since_ns is not None:
+            low = int(np.searchsorted(starts, since_ns, "right"))
+        if day is not None:
+            own = self._time.get_trading_session(day) if self._is_day(day) else None
+            if own is None:
+                low = high
+            else:
+                release = items["release_ns"]
+                low = max(low, int(np.searchsorted(release, own.first_ns, "left")))
+                high = int(np.searchsorted(release, own.end_ns, "right"))
+        low = max(low, high - limit)
+        high = max(low, high)
+        integral = self.integral(stream.symbol, stream.type)
+        return Answer(view, stream, items[low:high], starts[low:high], self._words, integral)
+
+    def _is_day(self, day: date) -> bool:
+        return any(known.date == day for known in self._time.days)
+
+    def _daily(self, number: int, view: View) -> tuple[Items, np.ndarray]:
+        """1d bars: the records of the days that are over at this view."""
+        days = self._time.days
+        over = [
+            d for d in range(view.day + 1) if days[d].end_ns <= view.now_ns and self._book.has(d)
+        ]
+        rows = [(d, self._book.symbol_day(d, number)) for d in over]
+        rows = [(d, record) for d, record in rows if record.open is not None]
+        if not rows:
+            return empty_items(), np.empty(0, np.int64)
+        columns = np.array([_day_columns(record) for _, record in rows]).T
+        full = [bool(r.coverage and r.coverage.received == r.coverage.expected) for _, r in rows]
+        items = make_items(
+            _DAY_MIN,
+            [days[d].end_ns for d, _ in rows],
+            np.where(full, np.uint16(Flag.COMPLETE), np.uint16(0)),
+            *columns,
+        )
+        items["symbol"] = number
+        return items, np.array([days[d].open_ns for d, _ in rows], np.int64)
+
+    def quality(self, symbol: str) -> Quality:
+        """Coverage and gaps of the running day."""
+        view = self._time.view
+        self._check(symbol)
+        day = self._time.days[view.day]
+        cover = coverage(day, self._data.regular_bars(symbol, view)[1], view.now_ns)
+        if not self._data.has(Stream(symbol, StreamType.BAR, 1)):
+            return Quality(view, day.date, None, 0, 0, [])
+        return Quality(
+            view, day.date, cover.quality, cover.received, cover.expected, list(cover.gaps)
+        )
+
+    def day_records(self) -> tuple[View, list[DayRecord]]:
+        """The session's days up to the running one, that one as far as it is."""
+        view = self._time.view
+        found = []
+        for number in range(self._time.first_day, view.day + 1):
+            day = self._time.days[number]
+            over = (number < view.day or view.now_ns >= day.end_ns) and self._book.has(number)
+            symbols = {
+                name: SymbolDayRecord.of(
+                    self._book.symbol_day(number, i) if over else self._so_far(name, view),
+                    view.now_ns,
+                )
+                for i, name in enumerate(self._data.symbols)
+            }
+            found.append(DayRecord(day.date, day.open_ns, day.close_ns, day.half_day, symbols))
+        return view, found
+
+    def _so_far(self, symbol: str, view: View) -> SymbolDay:
+        metrics = self._data.get_session_metrics(symbol, view)
+        cover = None
+        if self._data.has(Stream(symbol, StreamType.BAR, 1)):
+            starts = self._data.regular_bars(symbol, view)[1]
+            cover = coverage(self._time.days[view.day], starts, view.now_ns)
+        return SymbolDay(
+            metrics.open, metrics.high, metrics.low, metrics.close, metrics.volume, cover, None
+        )
+
+
+def _last(items: Items) -> Items | None:
+    return items[-1:] if len(items) else None
+
+
+def _last_price(bar: Items | None, trades: Items) -> float | None:
+    """The close of the newest bar, or the newest eligible trade where that is not older."""
+    trade = _last_eligible(trades)
+    if bar is None:
+        return None if trade is None else float(trade["v"][0])
+    if trade is not None and trade["release_ns"] >= bar["release_ns"][0]:
+        return float(trade["v"][0])
+    return float(bar["v"][0, 3])
+
+
+def _last_eligible(trades: Items) -> np.void | None:
+    high = len(trades)
+    while high > 0:
+        low = max(0, high - _TRADES_BACK)
+        found = np.flatnonzero(trades["flags"][low:high] & Flag.LAST)
+        if len(found):
+            row: np.void = trades[low + int(found[-1])]
+            return row
+        high = low
+    return None
+
+
+def _day_columns(record: SymbolDay) -> list[float]:
+    prices = [record.open, record.high, record.low, record.close, record.volume]
+    minutes = record.coverage.received if record.coverage else 0
+    return [*(np.nan if p is None else p for p in prices), np.nan, float(minutes)]
