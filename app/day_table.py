@@ -1,4 +1,4 @@
-"""The trading days of a replay as columns: which day an item belongs to, and where it lies in it."""
+"""The trading days of a replay as columns: where in which day an item lies."""
 
 from __future__ import annotations
 

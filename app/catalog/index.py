@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ class FileEntry(msgspec.Struct):
 
 
 class Index(NamedTuple):
-    """All pieces in source order, and the files that cannot be used: path to (dataset, symbol, why)."""
+    """All pieces in source order, and the broken files: path to (dataset, symbol, why)."""
 
     pieces: list[Piece]
     broken: dict[str, tuple[str, str | None, str]]
@@ -214,7 +215,7 @@ def _runs(
             f"{full}: its symbols are interleaved; bring it into order with "
             "'tapedeck catalog build SOURCE --to CATALOG'"
         )
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         if high > low:
             yield words[codes[low]], low, high - low, None
 

@@ -53,7 +53,7 @@ def _is_bool(kind: pa.DataType) -> bool:
 
 
 class Column(NamedTuple):
-    """One column of a dataset: what its type must be, said in words, and whether it must be there."""
+    """One column: what its type must be, that in words, and whether it must be there."""
 
     check: _Check
     words: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +68,4 @@ class BarFeed:
 def _slices(items: Items) -> list[tuple[int, Items]]:
     release = items["release_ns"]
     edges = [0, *(np.flatnonzero(np.diff(release)) + 1).tolist(), len(items)]
-    return [
-        (int(release[low]), items[low:high]) for low, high in zip(edges, edges[1:], strict=False)
-    ]
+    return [(int(release[low]), items[low:high]) for low, high in pairwise(edges)]

@@ -16,7 +16,7 @@ from threading import Thread
 
 from app.feed.sources import END_NS, ParquetCandleSource
 from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
-from app.model import Batch
+from app.model import Batch, empty_items
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,9 @@ class DataFeedLoop(Thread):
             self._loop.call_soon_threadsafe(self._room.set)
 
     async def _feed(self) -> None:
+        for source in self._waiting:  # said first, or nothing merges before all were read once
+            through_ns = source.complete_through_ns
+            self._coordinator.take_batch(Batch(source.stream, empty_items(), through_ns))
         reading: dict[asyncio.Task[Batch], ParquetCandleSource] = {}
         while (self._waiting or reading) and not self._stopping:
             while self._waiting and len(reading) < READERS and self._coordinator.has_room():

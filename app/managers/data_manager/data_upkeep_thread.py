@@ -132,7 +132,7 @@ class DataUpkeepThread(Thread):
 def plan_chains(
     sources: Sequence[Stream], intervals: Sequence[int], grid: Grid
 ) -> dict[Stream, list[tuple[Stream, Resampler]]]:
-    """For each source the bars made of it: longer ones of 1m bars; of trades where there are none."""
+    """The bars made of each source: longer ones of 1m bars; of trades where there are none."""
     chains: dict[Stream, list[tuple[Stream, Resampler]]] = {}
     with_bars = {s.symbol for s in sources if s.type is StreamType.BAR}
     for source in sources:

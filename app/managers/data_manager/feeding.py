@@ -39,6 +39,7 @@ class Feeding:
     ) -> None:
         self.merger = Merger()
         self.source_words = Dictionary() if words is None else words
+        self.symbols = data.symbols
         self.discarded = np.zeros(len(REASONS), np.int64)
         self._lock = changed
         self._session = data
@@ -196,7 +197,7 @@ class Feeding:
         """Call ``callback`` (quick, any thread) whenever rows were taken from the queues."""
         self._on_room = callback
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         self._lock.notify_all()
         if self._on_room is not None:
             self._on_room()

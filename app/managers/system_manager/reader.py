@@ -88,7 +88,7 @@ class SessionReader:
     def bars(
         self, symbol: str, interval: str, limit: int, since_ns: int | None, day: date | None
     ) -> Answer:
-        """The newest ``limit`` bars of the days still kept; ``interval`` 1m, a derived one or 1d."""
+        """The newest ``limit`` bars of the days kept; ``interval`` 1m, a derived one or 1d."""
         view = self._time.view
         if interval == "1d":
             number = self._check(symbol)

@@ -47,7 +47,7 @@ class TimeManager:
         return self._view.now_ns
 
     def get_trading_session(self, day: date | None = None) -> TradingDay:
-        """The trading day at now, or the one of a date (KeyError where it is none of the replay's)."""
+        """The trading day at now, or of a date (KeyError for a date that is none of these)."""
         if day is None:
             return self.days[self._view.day]
         for known in self.days:

@@ -1,0 +1,109 @@
+"""State and commands of a session: submitted by any thread, applied between slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Condition
+
+from app.errors import StateError
+from app.managers.data_manager.commands import Command, CommandQueue
+from app.managers.lifecycle import ENDED, State, check_move
+from app.managers.time_manager import ClockWriter, TimeManager
+
+
+class Control:
+    """Under the coordinator's lock, unless it says otherwise."""
+
+    def __init__(self, changed: Condition, time_manager: TimeManager, clock: ClockWriter) -> None:
+        self.state = State.STARTING
+        self.step: Command | None = None  # the step that is going on
+        self._changed = changed
+        self._time = time_manager
+        self._clock = clock
+        self._commands = CommandQueue()
+        self._closed = False
+
+    def submit(self, name: str, fill: Callable[[Command], None] | None = None) -> Command:
+        """Put a command into the queue; any thread. StateError when the session is over."""
+        with self._changed:
+            if self.state in ENDED or self._closed:
+                raise StateError(f"the session is {self.state}: it takes no {name}", self.state)
+            command = self._commands.put(name)
+            if fill is not None:
+                fill(command)
+            self._changed.notify_all()
+            return command
+
+    def next_number(self) -> int:
+        """A number for a command that is carried out elsewhere (stop); any thread."""
+        with self._changed:
+            return self._commands.next_number()
+
+    def apply(self) -> list[str]:
+        """Apply what waits, in order of arrival; gives what was changed ("state", "speed")."""
+        changes: list[str] = []
+        while command := self._commands.take():
+            try:
+                changes.append(self._apply(command))
+            except StateError as error:
+                command.refuse(error)
+                continue
+            if command is not self.step:
+                self._answer(command)
+        return changes
+
+    def _apply(self, command: Command) -> str:
+        if command.name == "speed":
+            self._clock.set_speed(command.speed)
+            return "speed"
+        if command.name == "pause":
+            self.move(State.PAUSED)
+            self.answer_step(interrupted=True)
+        else:
+            self.move(State.RUNNING)
+            self._clock.anchor(self._time.view.now_ns)
+            if command.name == "step":
+                self.step = command
+        return "state"
+
+    def move(self, state: State) -> None:
+        """Change the state; StateError where the move is illegal."""
+        check_move(self.state, state)
+        self.state = state
+        self._changed.notify_all()
+
+    def count_step(self, done: int) -> bool:
+        """Count a step down; True when it is over and the session PAUSED again. Takes the lock."""
+        with self._changed:
+            if self.step is None:
+                return False
+            self.step.count -= done
+            if self.step.count > 0:
+                return False
+            self.move(State.PAUSED)
+            self.answer_step()
+            return True
+
+    def answer_step(self, interrupted: bool = False) -> None:
+        step, self.step = self.step, None
+        if step is not None:
+            self._answer(step, interrupted)
+
+    def _answer(self, command: Command, interrupted: bool = False) -> None:
+        view = self._time.view
+        command.answer(view.now_ns, view.seq, self.state, interrupted)
+
+    def close(self, state: State) -> None:
+        """Take no further commands; a live session goes to ``state``."""
+        self._closed = True
+        if self.state not in ENDED:
+            self.state = state
+        self._changed.notify_all()
+
+    def finish(self, state: State) -> None:
+        """The final state; whoever waits is answered."""
+        self.state = state
+        self.answer_step(interrupted=state is not State.COMPLETED)
+        self._commands.refuse_all(state)
+        self._closed = True
+        self._changed.notify_all()

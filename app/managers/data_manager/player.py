@@ -1,0 +1,237 @@
+"""The moves of the merge thread: merge a chunk, deliver a window, end a day, roll.
+
+What to do next is decided in ``playback``; this does it. State is published
+first (columns, digest, view), then consumers are told.
+"""
+
+from __future__ import annotations
+
+from threading import Condition
+
+from app.managers.data_manager.commands import Unit
+from app.managers.data_manager.control import Control
+from app.managers.data_manager.delivery import Delivery
+from app.managers.data_manager.feeding import Feeding
+from app.managers.data_manager.merge import Chunk
+from app.managers.data_manager.playback import Act, Move, Position, decide
+from app.managers.data_manager.session_data import SessionData
+from app.managers.lifecycle import State
+from app.managers.time_manager import ClockWriter, TimeManager, View, Wall
+from app.model import Window, empty_items
+from app.runs.digest import DeliveredWords, Digest
+from app.times import SECOND_NS
+
+_EVER_NS = 2**63 - 1
+
+
+class Player:
+    """Used by the merge thread; what other threads read is marked, and read under the lock."""
+
+    def __init__(
+        self,
+        changed: Condition,
+        time_manager: TimeManager,
+        clock: ClockWriter,
+        wall: Wall,
+        feeding: Feeding,
+        data: SessionData,
+        control: Control,
+        start_ns: int,
+    ) -> None:
+        self.delivery = Delivery()
+        self.words = DeliveredWords(feeding.source_words)
+        self.chunk = Chunk(empty_items())  # read by others
+        self.items_delivered = 0  # read by others
+        self.rolls_ready = 0  # days whose record the upkeep thread has; written by others
+        self.held_since_ns: int | None = None  # read by others
+        self.day_over = False  # the clock stands on the day's end; read by others
+        self._changed = changed
+        self._time, self._clock, self._wall = time_manager, clock, wall
+        self._feeding, self._merger, self._data = feeding, feeding.merger, data
+        self._control = control
+        self._start_ns = start_ns
+        self._digest = Digest(data.symbols, self.words.delivered)
+
+    # -- start ---------------------------------------------------------------------------
+
+    def load_look_back(self) -> bool:
+        """Merge what was released before the start, silently; True when all of it is there."""
+        last_ns = self._start_ns - 1
+        self._fetch(last_ns)
+        with self._changed:
+            loaded = self._merger.merged_through_ns >= last_ns
+            if loaded and self.rolls_ready >= self._roll_needed(self._time.first_day):
+                return True
+            if loaded or not self._merger.can_merge:
+                self._changed.wait()
+            return False
+
+    def _roll_needed(self, day: int) -> int:
+        return day if self._feeding.upkeep is not None else 0
+
+    def begin(self, paused: bool) -> None:
+        """Commit the first view, 1 ns before the start."""
+        with self._changed:
+            now_ns = self._start_ns - 1
+            self._clock.commit(View(1, 0, self._time.first_day, now_ns, self._digest.text()))
+            self._clock.anchor(now_ns)
+            self._control.move(State.PAUSED if paused else State.RUNNING)
+        self.tell("state")
+
+    def tell(self, why: str) -> None:
+        self.delivery.state(self._control.state, self._time.view, why)
+
+    # -- what next -----------------------------------------------------------------------
+
+    def next_move(self) -> Move:
+        """Under the lock; the act WAIT is to be waited for there."""
+        if self._control.state is not State.RUNNING:
+            self.held_since_ns = None
+            return Move(Act.WAIT)
+        held_s = self.delivery.held_s()
+        if held_s is not None:
+            now_ns = self._wall.now_ns()
+            if self.held_since_ns is None:
+                self.held_since_ns = now_ns
+            return Move(Act.WAIT, deadline_ns=now_ns + int(held_s * SECOND_NS))
+        if self.held_since_ns is not None:
+            self._clock.hold(self.held_since_ns)
+            self.held_since_ns = None
+        view = self._time.view
+        position = Position(
+            view,
+            self._time.days[view.day],
+            self.chunk.next_ns,
+            self._merger.merged_through_ns,
+            self._merger.can_merge,
+            self.day_over,
+            self.rolls_ready >= self._roll_needed(view.day + 1),
+        )
+        return decide(position, self._clock, self._control.step)
+
+    def do(self, move: Move) -> bool:
+        """Carry out a move; False when the last day is over."""
+        if move.act is Act.DELIVER:
+            self._deliver(move.time_ns)
+        elif move.act is Act.STAND:
+            self._stand(move.time_ns)
+        elif move.act is Act.END_DAY:
+            self._end_day(move.time_ns)
+        elif move.act is Act.ROLL:
+            return self._roll()
+        return True
+
+    # -- the moves -----------------------------------------------------------------------
+
+    def fetch_when_empty(self) -> None:
+        """Merge the next chunk where the last one is used up."""
+        if self.chunk.next_ns is None:
+            self._fetch(None)
+
+    def _fetch(self, look_back_ns: int | None) -> None:
+        """Merge a chunk. Look-back fills the session data, and is not delivered."""
+        with self._changed:
+            if not self._merger.can_merge:
+                return
+            merge = self._merger.take(_EVER_NS if look_back_ns is None else look_back_ns)
+            self._feeding.make_room()
+        for stream, items in merge.parts:
+            self._data.append(stream, items)
+        if look_back_ns is not None:
+            return
+        items = merge.items()
+        self.words.renumber(items)
+        items.flags.writeable = False
+        chunk = Chunk(items)
+        with self._changed:
+            self.chunk = chunk
+            self._merger.count_delivered(merge.parts)
+
+    def _deliver(self, limit_ns: int) -> None:
+        """Deliver one window: digest, commit, consumers."""
+        chunk, view, step = self.chunk, self._time.view, self._control.step
+        most = step.count if step is not None and step.unit is Unit.SLICE else None
+        end = chunk.upto(limit_ns, self.delivery.window_rows(), most)
+        low, bounds = int(chunk.bounds[chunk.at]), chunk.bounds[chunk.at : end + 1]
+        items = chunk.items[low : int(bounds[-1])]
+        times_ns = chunk.times_ns[chunk.at : end]
+        window = Window(view.epoch, view.day, view.seq + 1, times_ns, bounds - low, items)
+        self._digest.add(items)
+        with self._changed:
+            self.items_delivered += len(items)
+            chunk.at = end
+            self._commit(int(times_ns[-1]), seq=window.last_seq)
+        self.delivery.window(window, self._time.view)
+        if most is not None:
+            self._count_step(len(times_ns))
+
+    def _stand(self, time_ns: int) -> None:
+        with self._changed:
+            self._commit(time_ns)
+        self._count_step(1)
+
+    def _end_day(self, end_ns: int) -> None:
+        """Everything up to the day's end is delivered; the roll comes next."""
+        with self._changed:
+            self._commit(end_ns)
+            self.day_over = True
+            last = self._time.view.day + 1 == len(self._time.days)
+        self.tell("day_end")
+        step = self._control.step
+        if not last and step is not None and step.unit is Unit.DAY:
+            self._count_step(1)
+
+    def _roll(self) -> bool:
+        """Go to the next day, just before its first instant. False after the last day."""
+        with self._changed:
+            day = self._time.view.day + 1
+            if day == len(self._time.days):
+                return False
+            self.day_over = False
+            self._digest.end_day()
+            self._commit(self._time.days[day].first_ns - 1, day=day)
+            self._clock.anchor(self._time.view.now_ns)
+        self.tell("day")
+        return True
+
+    def _count_step(self, done: int) -> None:
+        if self._control.count_step(done):
+            self.tell("state")
+
+    def _commit(self, now_ns: int, seq: int | None = None, day: int | None = None) -> None:
+        """Publish the next view; under the lock."""
+        view = self._time.view
+        self._clock.commit(
+            View(
+                view.epoch,
+                view.seq if seq is None else seq,
+                view.day if day is None else day,
+                max(now_ns, view.now_ns),
+                self._digest.text(),
+            )
+        )
+
+    # -- the clock thread ----------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Move now to its scheduled time, but not onto what is undelivered. Under the lock."""
+        if self._control.step is not None or self.held_since_ns is not None or self.day_over:
+            return
+        view = self._time.view
+        bound_ns = min(self._due_ns() - 1, self._time.days[view.day].end_ns - 1)
+        now_ns = min(self._clock.scheduled_ns(), bound_ns)
+        if now_ns > view.now_ns:
+            self._clock.commit(view._replace(now_ns=now_ns))
+
+    def _due_ns(self) -> int:
+        """Release of the next slice, as far as it is known."""
+        next_ns = self.chunk.next_ns
+        return self._merger.merged_through_ns + 1 if next_ns is None else next_ns
+
+    def lag_ns(self) -> int:
+        """How far the clock is behind its schedule; under the lock."""
+        running = self._control.state is State.RUNNING and self._control.step is None
+        if not running or not self._clock.speed or self.held_since_ns is not None:
+            return 0
+        due_ns = min(self._due_ns(), self._time.days[self._time.view.day].end_ns)
+        return max(0, self._clock.scheduled_ns() - due_ns)
