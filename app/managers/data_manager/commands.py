@@ -39,6 +39,7 @@ class Command:
         self.speed = 0.0
         self.unit = Unit.SLICE
         self.count = 0  # what is left of a step
+        self.target_ns: int | None = None  # where a step by bar stands next
 
     def answer(self, time_ns: int, seq: int, state: State, interrupted: bool = False) -> None:
         if self.future.set_running_or_notify_cancel():

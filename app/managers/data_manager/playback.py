@@ -9,9 +9,8 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from app.calendar import TradingDay
-from app.managers.data_manager.commands import Command, Unit
+from app.managers.data_manager.commands import Command
 from app.managers.time_manager import ClockWriter, View
-from app.times import MINUTE_NS
 
 
 class Act(Enum):
@@ -74,14 +73,14 @@ def _next_event(at: Position, step: Command | None) -> Move | None:
         return Move(Act.STAND, target)
     else:
         return None
-    if target is not None and event.time_ns > target:
+    # A step stands on its minute after all that was released in it, the day's last one too.
+    if target is not None and event.time_ns >= target + (event.act is Act.DELIVER):
         return Move(Act.STAND, target)
     return event
 
 
 def _step_target(at: Position, step: Command | None) -> int | None:
-    """The next 1m boundary for a step by bar, where it lies within the day."""
-    if step is None or step.unit is not Unit.BAR:
+    """The minute that a step by bar stands on next, where it lies within the day."""
+    if step is None or step.target_ns is None or step.target_ns > at.day.end_ns:
         return None
-    target = (at.view.now_ns // MINUTE_NS + 1) * MINUTE_NS
-    return target if target <= at.day.end_ns else None
+    return step.target_ns

@@ -19,7 +19,7 @@ from app.managers.lifecycle import State
 from app.managers.time_manager import ClockWriter, TimeManager, View, Wall
 from app.model import Window, empty_items
 from app.runs.digest import DeliveredWords, Digest
-from app.times import SECOND_NS
+from app.times import MINUTE_NS, SECOND_NS
 
 _EVER_NS = 2**63 - 1
 
@@ -107,7 +107,10 @@ class Player:
             self.day_over,
             self.rolls_ready >= self._roll_needed(view.day + 1),
         )
-        return decide(position, self._clock, self._control.step)
+        step = self._control.step
+        if step is not None and step.unit is Unit.BAR and step.target_ns is None:
+            step.target_ns = (view.now_ns // MINUTE_NS + 1) * MINUTE_NS
+        return decide(position, self._clock, step)
 
     def do(self, move: Move) -> bool:
         """Carry out a move; False when the last day is over."""
@@ -168,7 +171,12 @@ class Player:
     def _stand(self, time_ns: int) -> None:
         with self._changed:
             self._commit(time_ns)
+            self._aim_anew()
         self._count_step(1)
+
+    def _aim_anew(self) -> None:
+        if self._control.step is not None:
+            self._control.step.target_ns = None
 
     def _end_day(self, end_ns: int) -> None:
         """Everything up to the day's end is delivered; the roll comes next."""
@@ -191,6 +199,7 @@ class Player:
             self._digest.end_day()
             self._commit(self._time.days[day].first_ns - 1, day=day)
             self._clock.anchor(self._time.view.now_ns)
+            self._aim_anew()
         self.tell("day")
         return True
 
