@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from app.calendar import TradingDay
-from app.model import Ints
+from app.model import Flag, Ints, Items
+from app.times import MINUTE_NS
 
 DELIVERED, BEFORE_HOURS, IN_BREAK, AFTER_HOURS = range(4)
 
@@ -21,6 +22,7 @@ class DayTable:
         self.first_ns = _column(d.first_ns for d in days)
         self.end_ns = _column(d.end_ns for d in days)
         self._hours_end_ns = _column(d.hours_end_ns for d in days)
+        self._has_grace = self._hours_end_ns < self.end_ns
         self._midnight_ns = _column(d.midnight_ns for d in days)
         breaks = [pair for d in days for pair in d.breaks]
         self._break_start_ns = _column(start for start, _ in breaks)
@@ -45,7 +47,9 @@ class DayTable:
             at = np.searchsorted(self._break_start_ns, starts_ns, "right") - 1
             resting = (at >= 0) & (starts_ns < self._break_end_ns[np.maximum(at, 0)])
             reason[resting] = IN_BREAK
-        return reason, starts_ns >= self._hours_end_ns[inside]
+        # Without a grace (24/7) what stands on the end is the first of what follows.
+        in_grace = (starts_ns >= self._hours_end_ns[inside]) & self._has_grace[inside]
+        return reason, in_grace
 
 
 class Grid:
@@ -66,6 +70,19 @@ class Grid:
         at = np.searchsorted(self.start_ns, starts_ns, "right") - 1
         inside = (at >= 0) & (starts_ns < self.end_ns[np.maximum(at, 0)])
         return np.maximum(at, 0), inside
+
+    def bar_starts(self, bars: Items) -> Ints:
+        """Starts of bars of any intervals; a short last bucket starts on its part's grid."""
+        release = np.ascontiguousarray(bars["release_ns"])
+        width = bars["stream"].astype(np.int64) * MINUTE_NS
+        starts = release - width
+        short = np.flatnonzero(bars["flags"] & Flag.PARTIAL)
+        if len(short):
+            part = np.searchsorted(self.start_ns, release[short], "left") - 1
+            origin = self.start_ns[part]
+            whole = (release[short] - origin - 1) // width[short]
+            starts[short] = origin + whole * width[short]
+        return starts
 
 
 def _column(values: Any) -> Ints:

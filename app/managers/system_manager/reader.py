@@ -7,6 +7,7 @@ from datetime import date
 
 import numpy as np
 
+from app.day_table import Grid
 from app.managers.data_manager.day_book import DayBook, SymbolDay
 from app.managers.data_manager.gap_detection import coverage
 from app.managers.data_manager.session_data import SessionData
@@ -29,7 +30,6 @@ from app.model import (
     make_items,
     parse_channel,
 )
-from app.times import MINUTE_NS
 
 _DAY_MIN = 1440
 _TRADES_BACK = 256
@@ -45,6 +45,7 @@ class SessionReader:
         self._time, self._data, self._book = time_manager, data, book
         self._words = words
         self._integral = integral
+        self.grid = Grid(time_manager.days)
 
     def integral(self, symbol: str, kind: StreamType) -> bool:
         """Whether sizes of a symbol's stream are whole numbers at their source."""
@@ -98,7 +99,7 @@ class SessionReader:
             _, minutes = parse_channel(f"bars_{interval}")
             stream = self._data.find(symbol, StreamType.BAR, minutes)
             items = self._data.visible(stream, view)
-            starts = items["release_ns"] - minutes * MINUTE_NS
+            starts = self.grid.bar_starts(items)
         return self._answer(view, stream, items, starts, limit, since_ns, day)
 
     def ticks(
@@ -123,8 +124,9 @@ class SessionReader:
                 low = high
             else:
                 release = items["release_ns"]
-                low = max(low, int(np.searchsorted(release, own.first_ns, "left")))
-                high = int(np.searchsorted(release, own.end_ns, "right"))
+                begin, end = self._time.span_ns(own)
+                low = max(low, int(np.searchsorted(release, begin, "right")))
+                high = int(np.searchsorted(release, end, "right"))
         low = max(low, high - limit)
         high = max(low, high)
         integral = self.integral(stream.symbol, stream.type)

@@ -28,7 +28,7 @@ from app.managers.system_manager.answers import (
 from app.managers.system_manager.config import ResolvedConfig, check_speed
 from app.managers.system_manager.reader import SessionReader
 from app.managers.time_manager import View
-from app.model import Dictionary, StreamType, Window
+from app.model import Dictionary, Ints, Items, StreamType, Window
 from app.times import SECOND_NS
 
 MAX_STEPS = 1_000_000
@@ -164,6 +164,10 @@ class ReplaySession:
 
     def integral(self, symbol: str, kind: StreamType) -> bool:
         return self._reader.integral(symbol, kind)
+
+    def bar_starts(self, bars: Items) -> Ints:
+        """Starts of bars in a window, of any intervals."""
+        return self._reader.grid.bar_starts(bars)
 
     def stream_stats(self) -> list[StreamStats]:
         return self._coordinator.get_queue_stats()

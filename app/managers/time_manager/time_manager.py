@@ -55,6 +55,12 @@ class TimeManager:
                 return known
         raise KeyError(f"{day} is no trading day of this replay")
 
+    def span_ns(self, day: TradingDay) -> tuple[int, int]:
+        """Items released after the first and at or before the second belong to the day."""
+        number = self.days.index(day)
+        begin = self.days[number - 1].end_ns if number else day.first_ns - 1
+        return begin, day.end_ns
+
     def take_writer(self, wall: Wall, speed: float) -> ClockWriter:
         """Hand the clock to its one writer; a second taker is refused."""
         if self._writer is not None:
