@@ -228,9 +228,12 @@ def test_stop_within_two_seconds_from_any_state(catalog: Path, state: str) -> No
         if state in ("COMPLETED", "FAILED"):
             assert session.wait(20)
         stopped = threading.Event()
-        threads = [
-            threading.Thread(target=lambda: (session.stop(), stopped.set())) for _ in range(3)
-        ]
+
+        def stop() -> None:
+            session.stop()
+            stopped.set()
+
+        threads = [threading.Thread(target=stop) for _ in range(3)]
         for thread in threads:
             thread.start()
         assert stopped.wait(2)

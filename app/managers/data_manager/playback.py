@@ -39,16 +39,16 @@ class Position(NamedTuple):
     known_ns: int  # everything released by then is merged
     can_fetch: bool
     day_over: bool  # the clock stood on this day's end
-    roll_ready: bool
+    day_recorded: bool  # the day's record is complete: what is read at its end never changes
 
 
 def decide(at: Position, clock: ClockWriter, step: Command | None) -> Move:
     """The next move of a RUNNING session."""
     if at.day_over:
-        return Move(Act.ROLL) if at.roll_ready else Move(Act.WAIT)
+        return Move(Act.ROLL)
     event = _next_event(at, step)
     if event is None:
-        return Move(Act.FETCH) if at.can_fetch else Move(Act.WAIT)
+        return Move(Act.FETCH if at.can_fetch and at.next_ns is None else Act.WAIT)
     if step is not None or not clock.speed:
         limit = _step_target(at, step)
         if event.act is Act.DELIVER:
@@ -68,6 +68,8 @@ def _next_event(at: Position, step: Command | None) -> Move | None:
     if at.next_ns is not None and at.next_ns <= at.day.end_ns:
         event = Move(Act.DELIVER, at.next_ns)
     elif at.next_ns is not None or at.known_ns >= at.day.end_ns:
+        if not at.day_recorded:
+            return None
         event = Move(Act.END_DAY, at.day.end_ns)
     elif target is not None and at.known_ns >= target:
         return Move(Act.STAND, target)
