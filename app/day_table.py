@@ -30,7 +30,7 @@ class DayTable:
 
     def day_of(self, release_ns: Ints) -> Ints:
         """The day in or before which each release lies; len(days) after the last."""
-        return np.searchsorted(self.end_ns, release_ns, "left").astype(np.int64)
+        return self.end_ns.searchsorted(release_ns, "left").astype(np.int64)
 
     def classify(self, starts_ns: Ints, release_ns: Ints) -> tuple[Any, Any]:
         """For each item DELIVERED or why not, and whether it lies in the grace after the close."""
@@ -44,7 +44,7 @@ class DayTable:
         reason[stray & (starts_ns < self._midnight_ns[previous])] = AFTER_HOURS
         reason[(day == count) & (reason == DELIVERED)] = AFTER_HOURS
         if len(self._break_start_ns):
-            at = np.searchsorted(self._break_start_ns, starts_ns, "right") - 1
+            at = self._break_start_ns.searchsorted(starts_ns, "right") - 1
             resting = (at >= 0) & (starts_ns < self._break_end_ns[np.maximum(at, 0)])
             reason[resting] = IN_BREAK
         # Without a grace (24/7) what stands on the end is the first of what follows.
@@ -67,7 +67,7 @@ class Grid:
 
     def part_of(self, starts_ns: Ints) -> tuple[Ints, Any]:
         """The part in which each start lies, and whether it lies in one at all."""
-        at = np.searchsorted(self.start_ns, starts_ns, "right") - 1
+        at = self.start_ns.searchsorted(starts_ns, "right") - 1
         inside = (at >= 0) & (starts_ns < self.end_ns[np.maximum(at, 0)])
         return np.maximum(at, 0), inside
 

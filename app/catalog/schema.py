@@ -30,7 +30,7 @@ DATASET_TYPES = {
     "quotes": StreamType.QUOTE,
 }
 NO_TIME_NS = np.iinfo(np.int64).min  # of a row without a time; the intake counts it as invalid
-_EXACT = 2.0**53
+_EXACT = 2.0**53  # from here on whole numbers run together in a double
 
 _Check = Callable[[pa.DataType], bool]
 
@@ -39,9 +39,14 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pt.is_integer(kind) or pt.is_floating(kind))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column is of text, as it is or by dictionary."""
     inner = kind.value_type if pt.is_dictionary(kind) else kind
-    return bool(pt.is_string(inner) or pt.is_large_string(inner) or pt.is_null(inner))
+    return bool(pt.is_string(inner) or pt.is_large_string(inner))
+
+
+def _is_text_or_null(kind: pa.DataType) -> bool:
+    return is_text(kind) or bool(pt.is_null(kind))  # null: no row has a text
 
 
 def _is_time(kind: pa.DataType) -> bool:
@@ -62,7 +67,7 @@ class Column(NamedTuple):
 
 _TIME = Column(_is_time, "timestamp with a zone")
 _NUMBER = Column(_is_number, "a number")
-_TEXT = Column(_is_text, "string", needed=False)
+_TEXT = Column(_is_text_or_null, "string", needed=False)
 _BOOL = Column(_is_bool, "bool", needed=False)
 _WHOLE = Column(pt.is_integer, "integer", needed=False)
 
@@ -94,16 +99,31 @@ _SIZE_COLUMNS = {"bars_1m": ("volume",), "trades": ("size",), "quotes": ("bid_si
 def check_schema(dataset: str, schema: pa.Schema, file: str) -> None:
     """Raise CatalogError where a needed column is absent or one has a wrong type."""
     for name, column in COLUMNS[dataset].items():
-        at = schema.get_field_index(name)
-        if at < 0:
-            if column.needed:
-                raise CatalogError(
-                    f"{file}: no column {name!r} ({column.words}); it has {schema.names}"
-                )
-            continue
-        kind = schema.field(at).type
-        if not column.check(kind):
-            raise CatalogError(f"{file}: column {name!r} is {kind}; needed: {column.words}")
+        _check_column(name, column, schema, file)
+
+
+def check_symbols(schema: pa.Schema, file: str) -> None:
+    """Raise CatalogError where a file whose path names no symbol has no column that does."""
+    if "symbol" not in schema.names:
+        raise CatalogError(
+            f"{file}: neither its path (symbol=X) nor a column 'symbol' names a symbol"
+        )
+    _check_column("symbol", _TEXT, schema, file)
+
+
+def _check_column(name: str, column: Column, schema: pa.Schema, file: str) -> None:
+    places = schema.get_all_field_indices(name)
+    if len(places) > 1:
+        raise CatalogError(f"{file}: {len(places)} columns are named {name!r}; one is allowed")
+    if not places:
+        if column.needed:
+            raise CatalogError(
+                f"{file}: no column {name!r} ({column.words}); it has {schema.names}"
+            )
+        return
+    kind = schema.field(places[0]).type
+    if not column.check(kind):
+        raise CatalogError(f"{file}: column {name!r} is {kind}; needed: {column.words}")
 
 
 def known_columns(dataset: str, schema: pa.Schema) -> list[str]:
@@ -123,7 +143,7 @@ def table_items(dataset: str, table: pa.Table, words: Dictionary) -> tuple[Items
     """
     items = empty_items(table.num_rows)
     values: Any = items["v"]
-    items["release_ns"] = _times(table.column("ts"))
+    items["release_ns"] = column_times(table.column("ts"))
     if dataset == "bars_1m":
         _fill_bars(table, items, values)
     elif dataset == "trades":
@@ -181,19 +201,21 @@ def _fill_quotes(table: pa.Table, items: Items, values: Any, words: Dictionary) 
     values[:, 5] = _codes(table, "side", words)
 
 
-def _times(column: pa.ChunkedArray) -> Ints:
-    stamps = column.cast(pa.timestamp("ns", "UTC")) if column.type.unit != "ns" else column
-    whole = stamps.cast(pa.int64())
-    if whole.null_count:
-        whole = pc.fill_null(whole, NO_TIME_NS)
-    found: Ints = whole.to_numpy()
+def column_times(column: pa.ChunkedArray) -> Ints:
+    """A checked ``ts`` column in nanoseconds; NO_TIME_NS where it is null."""
+    stamps = column if column.type.unit == "ns" else column.cast(pa.timestamp("ns", column.type.tz))
+    found: Ints = stamps.to_numpy().view(np.int64)  # numpy's own null is NO_TIME_NS too
     return found
 
 
 def _numbers(column: pa.ChunkedArray) -> Floats:
-    found: Floats = column.to_numpy().astype(np.float64)
-    if pt.is_integer(column.type) and len(found) and np.nanmax(np.abs(found), initial=0) > _EXACT:
-        found[np.abs(found) > _EXACT] = np.nan  # cannot be held exactly: counted as invalid
+    raw = column.to_numpy()  # of whole numbers with nulls: floats
+    found: Floats = raw.astype(np.float64, copy=False)
+    if pt.is_integer(column.type) and column.type.bit_width == 64 and len(found):
+        high, low = np.fmax.reduce(found), np.fmin.reduce(found)
+        if high >= _EXACT or low <= -_EXACT:
+            # Not held exactly, as any that was rounded to the bound: counted as invalid.
+            found = np.where(np.abs(found) >= _EXACT, np.nan, found)
     return found
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +11,16 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from app.catalog.index import FileStamp, Piece, load_index
+from app.catalog.index import load_index
 from app.catalog.layout import side_path
-from app.catalog.schema import COLUMNS, known_columns, table_items
-from app.errors import CatalogChangedError, CatalogError, NotFoundError, nearest
+from app.catalog.location import open_filesystem, redact_uri
+from app.catalog.pieces import Piece
+from app.catalog.reading import PieceReader
+from app.catalog.schema import COLUMNS, table_items
+from app.errors import CatalogError, NotFoundError, nearest
 from app.model import Dictionary, Ints, Items
 
-_CACHED_GROUPS = 4
+__all__ = ["Catalog", "CatalogEntry", "daily_closes", "open_filesystem"]
 
 
 class CatalogEntry(NamedTuple):
@@ -31,37 +32,31 @@ class CatalogEntry(NamedTuple):
     rows: int
 
 
-def open_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    """File system and root path of a folder or URI; CatalogError where it cannot be opened."""
-    try:
-        if "://" in uri:
-            found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(uri)
-            return found[0], found[1].rstrip("/")
-        return pafs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise CatalogError(
-            f"catalog {uri!r} cannot be opened: {error}; give a folder or a URI such as "
-            "s3://bucket/path"
-        ) from error
-
-
 class Catalog:
     """The stream datasets of one root. Thread-safe; reading never changes it."""
 
-    def __init__(self, uri: str, cache_dir: Path | None) -> None:
-        self.uri = uri
-        self.filesystem, self.root = open_filesystem(uri)
+    def __init__(
+        self, uri: str, cache_dir: Path | None, filesystem: pafs.FileSystem | None = None
+    ) -> None:
+        self.uri = redact_uri(uri)
+        self.filesystem, self.root = (
+            open_filesystem(uri) if filesystem is None else (filesystem, uri.rstrip("/"))
+        )
         self._cache_dir = cache_dir
-        self._groups: OrderedDict[tuple[str, int], pa.Table] = OrderedDict()
-        self._groups_lock = Lock()
+        self._reader = PieceReader(self.filesystem, self.root)
         self._pieces: dict[tuple[str, str], list[Piece]] = {}
         self._broken: dict[str, tuple[str, str | None, str]] = {}
         self.refresh()
 
     @classmethod
-    def open(cls, uri: str, cache_dir: Path | None = None) -> Catalog:
-        """Open and index ``uri``; the index is cached in ``cache_dir`` where one is given."""
-        return cls(uri, cache_dir)
+    def open(
+        cls, uri: str, cache_dir: Path | None = None, filesystem: pafs.FileSystem | None = None
+    ) -> Catalog:
+        """Open and index ``uri``; the index is cached in ``cache_dir`` where one is given.
+
+        With a ``filesystem`` of your own, ``uri`` is a path in it.
+        """
+        return cls(uri, cache_dir, filesystem)
 
     def refresh(self) -> None:
         """List the files again; only those that are new or changed are looked into."""
@@ -84,14 +79,26 @@ class Catalog:
         return self._pieces.get((dataset, symbol), ())
 
     def check_symbols(self, symbols: Iterable[str]) -> None:
-        """NotFoundError with the nearest names for symbols that the catalog lacks."""
+        """NotFoundError with the nearest names for symbols that the catalog lacks.
+
+        CatalogError where a symbol is missing because its files cannot be read.
+        """
         known = self.symbols
         missing = sorted(set(symbols) - set(known))
-        if missing:
-            hints = "; ".join(
-                f"{m!r} (nearest: {', '.join(nearest(m, known)) or 'none'})" for m in missing[:5]
-            )
-            raise NotFoundError(f"the catalog has no symbol {hints}; it has {len(known)} symbols")
+        if not missing:
+            return
+        nameless = ""
+        for _, symbol, message in self._broken.values():
+            if symbol in missing:
+                raise CatalogError(message)
+            if symbol is None and not nameless:  # it may hold any symbol
+                nameless = f"; one of its files cannot be used: {message}"
+        hints = "; ".join(
+            f"{m!r} (nearest: {', '.join(nearest(m, known)) or 'none'})" for m in missing[:5]
+        )
+        raise NotFoundError(
+            f"the catalog has no symbol {hints}; it has {len(known)} symbols{nameless}"
+        )
 
     def check_files(self, datasets: Iterable[str], symbols: Iterable[str]) -> None:
         """CatalogError for a file of these streams that cannot be read."""
@@ -120,8 +127,14 @@ class Catalog:
 
     def read(self, piece: Piece, words: Dictionary) -> tuple[Items, Ints | None]:
         """All rows of a piece as items in source order; blocks on I/O."""
-        table = self._read_table(piece)
-        return table_items(piece.dataset, table, words)
+        table = self._reader.read(piece)
+        try:
+            return table_items(piece.dataset, table, words)
+        except (pa.ArrowException, UnicodeDecodeError) as error:
+            raise CatalogError(
+                f"{self.root}/{piece.path}: row group {piece.row_group + 1} holds values that "
+                f"cannot be: {error}"
+            ) from error
 
     def side_table(self, dataset: str, symbol: str) -> pa.Table | None:
         """A symbol's ``daily`` or ``corporate_actions`` table, None where there is none."""
@@ -131,41 +144,6 @@ class Catalog:
         try:
             with self.filesystem.open_input_file(path) as source:
                 return pq.read_table(source)
-        except (pa.ArrowException, OSError) as error:
-            raise CatalogError(f"{path}: cannot be read as Parquet: {error}") from error
-
-    def _read_table(self, piece: Piece) -> pa.Table:
-        whole = piece.offset == 0 and piece.rows == piece.group_rows
-        key = (piece.path, piece.row_group)
-        if not whole:
-            with self._groups_lock:
-                cached = self._groups.get(key)
-            if cached is not None:
-                return cached.slice(piece.offset, piece.rows)
-        table = self._read_group(piece)
-        if whole:
-            return table
-        with self._groups_lock:
-            self._groups[key] = table
-            while len(self._groups) > _CACHED_GROUPS:
-                self._groups.popitem(last=False)
-        return table.slice(piece.offset, piece.rows)
-
-    def _read_group(self, piece: Piece) -> pa.Table:
-        path = f"{self.root}/{piece.path}"
-        stamp = FileStamp.of(self.filesystem.get_file_info(path))
-        if stamp != piece.stamp:
-            raise CatalogChangedError(
-                f"{path}: the file was {'changed' if stamp.size >= 0 else 'removed'} after the "
-                f"session began (was {piece.stamp.size} bytes); start a new session"
-            )
-        try:
-            with (
-                self.filesystem.open_input_file(path) as source,
-                pq.ParquetFile(source) as file,
-            ):
-                columns = known_columns(piece.dataset, file.schema_arrow)
-                return file.read_row_group(piece.row_group, columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise CatalogError(f"{path}: cannot be read as Parquet: {error}") from error
 

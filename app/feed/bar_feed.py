@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
+from app.errors import BehindHorizonError, FeedError, NotFoundError
+from app.feed.judge import JudgedSource
 from app.feed.queues import StreamQueue, merge_queues
 from app.feed.sources import END_NS, CandleSource
 from app.model import Items, Stream
@@ -20,52 +22,67 @@ class Frame(NamedTuple):
     items: Items
 
     def of(self, symbol: str) -> Items:
-        """The rows of one symbol."""
+        """The rows of one symbol; none where it has none at this time."""
+        if symbol not in self.symbols:
+            raise NotFoundError(f"the feed has no symbol {symbol!r}; it has {list(self.symbols)}")
         rows: Items = self.items[self.items["symbol"] == self.symbols.index(symbol)]
         return rows
 
 
 class BarFeed:
-    """Merges sources by release time; reads only the source that is furthest behind."""
+    """Merges sources by release time; reads only the source that is furthest behind.
+
+    Rows that are late, duplicate or invalid are left out and counted. No more is held
+    than the batches that wait for the source furthest behind.
+    """
 
     def __init__(self, sources: Sequence[CandleSource]) -> None:
-        self._sources = list(sources)
         self.symbols = tuple(sorted({s.stream.symbol for s in sources}))
-        self._queues: dict[Stream, StreamQueue] = {}
-        for source in sources:
-            if source.stream in self._queues:
-                raise ValueError(f"two sources for {source.stream}; a stream has one")
+        self._sources: dict[Stream, JudgedSource] = {}
+        self._queues: list[StreamQueue] = []
+        for source in map(JudgedSource, sources):
+            if source.stream in self._sources:
+                raise FeedError(f"two sources for {source.stream}; a stream has one")
             number = self.symbols.index(source.stream.symbol)
-            self._queues[source.stream] = StreamQueue(source.stream, number)
+            self._sources[source.stream] = source
+            self._queues.append(StreamQueue(source.stream, number, source.sequenced))
+        self._queues.sort(key=lambda q: q.order)
+
+    @property
+    def discarded(self) -> dict[Stream, dict[str, int]]:
+        """Rows left out so far, by stream and reason."""
+        return {stream: dict(source.discarded) for stream, source in self._sources.items()}
 
     async def iter_frames(self) -> AsyncIterator[tuple[int, Frame]]:
         """``(time_ns, Frame)`` for every release time, rising."""
-        queues = sorted(self._queues.values(), key=lambda q: q.order)
         while True:
-            horizon = min((q.complete_through_ns for q in queues), default=END_NS)
-            items = merge_queues(queues, horizon)
-            if len(items):
-                for time_ns, rows in _slices(items):
-                    yield time_ns, Frame(self.symbols, rows)
-            elif horizon == END_NS:
+            horizon_ns = min((q.complete_through_ns for q in self._queues), default=END_NS)
+            for time_ns, rows in _slices(merge_queues(self._queues, horizon_ns)):
+                yield time_ns, Frame(self.symbols, rows)
+            if horizon_ns == END_NS:
                 return
-            else:
-                await self._read_furthest_behind()
+            await self._read(min(self._queues, key=lambda q: q.complete_through_ns))
 
-    async def _read_furthest_behind(self) -> None:
-        source = min(self._sources, key=lambda s: self._queues[s.stream].complete_through_ns)
-        queue = self._queues[source.stream]
+    async def _read(self, queue: StreamQueue) -> None:
         try:
-            batch = await anext(source)
+            batch = await anext(self._sources[queue.stream])
         except StopAsyncIteration:
             queue.complete_through_ns = END_NS
             return
         items = batch.items.copy()
         items["symbol"] = queue.symbol
+        if len(items) and int(items["release_ns"][0]) <= queue.complete_through_ns:
+            raise BehindHorizonError(
+                f"{queue.stream.symbol} {queue.stream.channel}: its source gave a row released at "
+                f"{int(items['release_ns'][0])} ns after saying that it was complete through "
+                f"{queue.complete_through_ns} ns"
+            )
         queue.push(items, batch.complete_through_ns, batch.sequence)
 
 
-def _slices(items: Items) -> list[tuple[int, Items]]:
+def _slices(items: Items) -> Iterator[tuple[int, Items]]:
     release = items["release_ns"]
     edges = [0, *(np.flatnonzero(np.diff(release)) + 1).tolist(), len(items)]
-    return [(int(release[low]), items[low:high]) for low, high in pairwise(edges)]
+    for low, high in pairwise(edges):
+        if high > low:
+            yield int(release[low]), items[low:high]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.model import Ints, Items, Stream, StreamType, empty_items
+from app.model import Ints, Items, Stream, StreamType, empty_items, join_items, pick_items
 
 BEFORE_ALL_NS = int(np.iinfo(np.int64).min)
 
@@ -66,7 +66,7 @@ class StreamQueue:
                 taken.append((items, sequence))
                 self.rows -= len(items)
                 continue
-            cut = int(np.searchsorted(release, through_ns, "right"))
+            cut = int(release.searchsorted(through_ns, "right"))
             if cut:
                 rest = None if sequence is None else sequence[cut:]
                 self._batches[0] = (release[cut:], items[cut:], rest)
@@ -109,24 +109,20 @@ class Merge:
 
 def merge_items(parts: Sequence[Items]) -> Items:
     """One array, stable by release time: equal times stay in the order of the parts."""
-    if not parts:
-        return empty_items()
-    if len(parts) == 1:
-        return parts[0]
-    rows: Items = np.concatenate(parts)
+    rows = join_items(parts)
+    if len(parts) < 2:
+        return rows
     release = np.ascontiguousarray(rows["release_ns"])
     if (release[1:] >= release[:-1]).all():
         return rows
-    merged: Items = rows[np.argsort(release, kind="stable")]
-    return merged
+    return pick_items(rows, np.argsort(release, kind="stable"))
 
 
 def _by_sequence(taken: list[tuple[Items, Ints | None]]) -> Items:
     if not taken:
         return empty_items()
-    items: Items = np.concatenate([rows for rows, _ in taken])
+    items = join_items([rows for rows, _ in taken])
     sequence = np.concatenate(
         [s if s is not None else np.full(len(rows), -1, np.int64) for rows, s in taken]
     )
-    ordered: Items = items[np.lexsort((sequence, items["release_ns"]))]
-    return ordered
+    return pick_items(items, np.lexsort((sequence, items["release_ns"])))

@@ -14,6 +14,10 @@ import numpy as np
 
 from app.calendar import TradingDay
 from app.day_table import Grid
+from app.errors import FeedError
+from app.feed.judge import JudgedSource
+from app.feed.queues import BEFORE_ALL_NS
+from app.feed.sources import END_NS, CandleSource
 from app.model import (
     Batch,
     Flag,
@@ -23,7 +27,9 @@ from app.model import (
     Stream,
     StreamType,
     empty_items,
+    join_items,
     make_items,
+    pick_items,
 )
 from app.times import MINUTE_NS
 
@@ -39,19 +45,19 @@ class Resampler:
 
     def push(self, items: Items, complete_through_ns: int) -> Items:
         """Take further rows, rising in time, and give the bars now complete, symbol 0 as given."""
-        rows = np.concatenate([self._pending, items]) if len(self._pending) else items
+        rows = join_items([self._pending, items]) if len(self._pending) else items
         if not len(rows):
             return empty_items()
         starts = rows["release_ns"] - (MINUTE_NS if self._source is StreamType.BAR else 0)
         part, inside = self._grid.part_of(starts)
         inside &= rows["flags"] & Flag.POST_CLOSE == 0
         if not inside.all():
-            rows, starts, part = rows[inside], starts[inside], part[inside]
+            rows, starts, part = pick_items(rows, inside), starts[inside], part[inside]
         width = self._interval_min * MINUTE_NS
         origin = self._grid.start_ns[part]
         bucket = origin + (starts - origin) // width * width
         ends = np.minimum(bucket + width, self._grid.end_ns[part])
-        done = int(np.searchsorted(ends, complete_through_ns, "right"))
+        done = int(ends.searchsorted(complete_through_ns, "right"))
         self._pending = rows[done:].copy()
         if not done:
             return empty_items()
@@ -68,7 +74,7 @@ class Resampler:
         flags |= np.where(length * MINUTE_NS < width, Flag.PARTIAL, 0).astype(np.uint16)
         made = make_items(self._interval_min, ends[firsts], flags, *columns[:6], minutes)
         made["symbol"] = rows["symbol"][0]
-        return made if there.all() else made[there]
+        return made if there.all() else pick_items(made, there)
 
 
 def _from_bars(rows: Items, firsts: Ints, group: Ints) -> tuple[list[Any], Any]:
@@ -120,22 +126,46 @@ def _vwap(group: Ints, price: Floats, volume: Floats, count: int = 0) -> Floats:
 
 
 class ResampleIter:
-    """An async source of longer bars over one of 1m bars (or of trades, for 1m bars)."""
+    """An async source of longer bars over one of 1m bars, or of 1m bars over one of trades.
 
-    def __init__(
-        self, source: AsyncIterator[Batch], stream: Stream, days: Sequence[TradingDay]
-    ) -> None:
+    Rows of the source that are late, duplicate or invalid are left out; ``discarded``
+    counts them. FeedError where the source's stream is not one to make ``stream`` from.
+    """
+
+    def __init__(self, source: CandleSource, stream: Stream, days: Sequence[TradingDay]) -> None:
+        _check_streams(source.stream, stream)
         self.stream = stream
-        self._source = source
-        self._grid = Grid(days)
-        self._resampler: Resampler | None = None
+        self._source = JudgedSource(source)
+        self._resampler = Resampler(Grid(days), stream.interval_min, source.stream.type)
+        self._through_ns = BEFORE_ALL_NS
+
+    @property
+    def discarded(self) -> dict[str, int]:
+        """Rows of the source that were left out, by reason."""
+        return self._source.discarded
 
     def __aiter__(self) -> AsyncIterator[Batch]:
         return self
 
     async def __anext__(self) -> Batch:
-        batch = await anext(self._source)
-        if self._resampler is None:
-            self._resampler = Resampler(self._grid, self.stream.interval_min, batch.stream.type)
-        made = self._resampler.push(batch.items, batch.complete_through_ns)
-        return Batch(self.stream, made, batch.complete_through_ns)
+        try:
+            batch = await anext(self._source)
+            items, self._through_ns = batch.items, batch.complete_through_ns
+        except StopAsyncIteration:
+            if self._through_ns == END_NS:
+                raise
+            items, self._through_ns = empty_items(), END_NS  # the source ended without saying so
+        made = self._resampler.push(items, self._through_ns)
+        return Batch(self.stream, made, self._through_ns)
+
+
+def _check_streams(source: Stream, stream: Stream) -> None:
+    from_trades = source.type is StreamType.TRADE and stream.interval_min == 1
+    from_bars = source[1:] == (StreamType.BAR, 1) and stream.interval_min > 1
+    if stream.type is not StreamType.BAR or not (from_trades or from_bars):
+        raise FeedError(
+            f"{stream.channel} cannot be made from {source.channel}: bars_1m are made from trades, "
+            "longer bars from bars_1m"
+        )
+    if stream.symbol != source.symbol:
+        raise FeedError(f"bars of {stream.symbol!r} cannot be made from {source.symbol!r}")

@@ -1,9 +1,9 @@
 """Sources: async iterables of batches of one stream, in source order.
 
-Every batch says how far its stream is complete after it, from what is still
-unread: a row that stands out of order in a later file holds that back, so
-whether it is late depends on the data alone, not on how it was cut into files
-or batches.
+Every batch says how far its stream is complete after it: just before the lowest
+release that is still unread, of those that will not be late. A row is late when
+an earlier one of its stream was released after it: that depends on the data
+alone, not on how it was cut into files or batches, and it holds nothing back.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from app.catalog.schema import NO_TIME_NS
 from app.catalog.store import Catalog
-from app.model import Batch, Dictionary, Ints, Items, Stream, empty_items
+from app.feed.queues import BEFORE_ALL_NS
+from app.feed.soundness import invalid_rows
+from app.model import Batch, Dictionary, Ints, Items, Stream, empty_items, join_items, pick_items
 from app.times import MINUTE_NS
 
 END_NS = int(np.iinfo(np.int64).max)  # complete for good
@@ -31,6 +33,16 @@ class CandleSource(Protocol):
     def __aiter__(self) -> AsyncIterator[Batch]: ...
 
     async def __anext__(self) -> Batch: ...
+
+
+class _Read(NamedTuple):
+    """What one read took from the files."""
+
+    items: Items
+    sequence: Ints | None
+    through_ns: Ints  # how far the stream is complete before each row, and after the last
+    latest_ns: int  # highest valid release so far, where files overlap
+    following: int  # the piece after them
 
 
 class ParquetCandleSource:
@@ -64,13 +76,14 @@ class ParquetCandleSource:
         ]
         self.integral = all(p.integral for p in self._pieces)
         self.sequenced = bool(self._pieces) and all(p.sequenced for p in self._pieces)
-        lows = [max(p.first_ns, from_ns) + stream.interval_min * MINUTE_NS for p in self._pieces]
+        interval_ns = stream.interval_min * MINUTE_NS
+        lows = [max(p.first_ns, from_ns) + interval_ns for p in self._pieces]
         # Lowest release in this piece and all after it.
         self._lowest = np.minimum.accumulate([END_NS, *reversed(lows)])[::-1].tolist()
-        self._next = 0
-        self._items = empty_items()
-        self._sequence: Ints | None = None
-        self._unread_ns = np.empty(0, np.int64)  # lowest release from each row on
+        highs = np.maximum.accumulate([p.last_ns + interval_ns for p in self._pieces])
+        self._overlapping = bool((highs >= self._lowest[1:]).any())
+        before = np.array([self._lowest[0] - 1], np.int64)
+        self._last = _Read(empty_items(), None, before, BEFORE_ALL_NS, 0)
         self._at = 0
         self._ended = False
 
@@ -82,7 +95,8 @@ class ParquetCandleSource:
     @property
     def complete_through_ns(self) -> int:
         """How far the stream is complete before anything more is read."""
-        return END_NS if self._ended else self._through(self._at)
+        done = self._ended or not self._pieces
+        return END_NS if done else int(self._last.through_ns[self._at])
 
     def __aiter__(self) -> AsyncIterator[Batch]:
         return self
@@ -90,29 +104,45 @@ class ParquetCandleSource:
     async def __anext__(self) -> Batch:
         if self._ended:
             raise StopAsyncIteration
-        if self._at >= len(self._items) and self._next < len(self._pieces):
+        if self._at >= len(self._last.items) and self._last.following < len(self._pieces):
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._pool, self._read)
+            # Kept only here, so that a read that was cancelled or failed has taken nothing.
+            self._last = await loop.run_in_executor(self._pool, self._read)
+            self._at = 0
         return self._cut()
 
-    def _read(self) -> None:
+    def _read(self) -> _Read:
         found: list[Items] = []
         sequences: list[Ints] = []
-        rows = 0
-        while rows < self._rows and self._next < len(self._pieces):
-            items, sequence = self._catalog.read(self._pieces[self._next], self.words)
-            self._next += 1
+        rows, following = 0, self._last.following
+        while rows < self._rows and following < len(self._pieces):
+            items, sequence = self._catalog.read(self._pieces[following], self.words)
+            following += 1
             keep = self._in_range(items)
-            found.append(items if keep is None else items[keep])
+            found.append(items if keep is None else pick_items(items, keep))
             if self.sequenced and sequence is not None:
                 sequences.append(sequence if keep is None else sequence[keep])
             rows += len(found[-1])
-        self._items = found[0] if len(found) == 1 else np.concatenate(found)
-        self._sequence = np.concatenate(sequences) if self.sequenced else None
-        release = self._items["release_ns"]
-        known = np.where(release == NO_TIME_NS, END_NS, release)
-        self._unread_ns = np.minimum.accumulate(known[::-1])[::-1]
-        self._at = 0
+        joined = join_items(found)
+        through_ns, latest_ns = self._through(joined, self._lowest[following])
+        order = np.concatenate(sequences) if self.sequenced else None
+        return _Read(joined, order, through_ns, latest_ns, following)
+
+    def _through(self, items: Items, lowest_after_ns: int) -> tuple[Ints, int]:
+        """How far the stream is complete before each row and after the last; the highest valid."""
+        release = items["release_ns"]
+        timed = np.where(release == NO_TIME_NS, END_NS, release)
+        unread = np.append(timed, lowest_after_ns)
+        through: Ints = np.minimum.accumulate(unread[::-1])[::-1] - 1
+        latest_ns = self._last.latest_ns
+        if self._overlapping or (through[:-1] < timed - 1).any():
+            # What is released below a valid row before it is late: it will not be delivered.
+            valid = ~invalid_rows(self.stream.type, items)
+            known = np.append(latest_ns, np.where(valid, release, BEFORE_ALL_NS))
+            reached = np.maximum.accumulate(known)
+            latest_ns = int(reached[-1])
+            through = np.maximum(through, np.maximum(reached, BEFORE_ALL_NS + 1) - 1)
+        return through, latest_ns
 
     def _in_range(self, items: Items) -> Any:
         """Which rows lie in the range; None for all. Rows without a time stay, to be counted."""
@@ -123,15 +153,10 @@ class ParquetCandleSource:
         return None if inside.all() else inside
 
     def _cut(self) -> Batch:
-        low, high = self._at, min(self._at + self._rows, len(self._items))
+        items, sequence, through_ns, _, following = self._last
+        low, high = self._at, min(self._at + self._rows, len(items))
         self._at = high
-        through = self._through(high)
-        self._ended = high >= len(self._items) and self._next >= len(self._pieces)
-        sequence = None if self._sequence is None else self._sequence[low:high]
-        return Batch(self.stream, self._items[low:high], through, sequence)
-
-    def _through(self, row: int) -> int:
-        unread = int(self._lowest[self._next])
-        if row < len(self._items):
-            unread = min(unread, int(self._unread_ns[row]))
-        return unread if unread == END_NS else unread - 1
+        self._ended = high >= len(items) and following >= len(self._pieces)
+        through = END_NS if self._ended else int(through_ns[high])
+        cut = None if sequence is None else sequence[low:high]
+        return Batch(self.stream, items[low:high], through, cut)

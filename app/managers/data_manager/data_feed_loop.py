@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from heapq import heapify, heappop, heappush
 from threading import Thread
 
 from app.feed.sources import END_NS, ParquetCandleSource
@@ -34,7 +35,9 @@ class DataFeedLoop(Thread):
     ) -> None:
         super().__init__(name="DataFeedLoop", daemon=True)
         self._coordinator = coordinator
-        self._waiting = list(sources)
+        # Furthest behind first; equals by their number.
+        self._waiting = [(s.complete_through_ns, n, s) for n, s in enumerate(sources)]
+        heapify(self._waiting)
         self._pool = pool
         self._loop = asyncio.new_event_loop()
         self._room = asyncio.Event()
@@ -60,21 +63,21 @@ class DataFeedLoop(Thread):
             self._loop.call_soon_threadsafe(self._room.set)
 
     async def _feed(self) -> None:
-        for source in self._waiting:  # said first, or nothing merges before all were read once
+        # Said first, or nothing is merged before every stream was read once.
+        for _, _, source in self._waiting:
             through_ns = source.complete_through_ns
             self._coordinator.take_batch(Batch(source.stream, empty_items(), through_ns))
-        reading: dict[asyncio.Task[Batch], ParquetCandleSource] = {}
+        reading: dict[asyncio.Task[Batch], tuple[int, ParquetCandleSource]] = {}
         while (self._waiting or reading) and not self._stopping:
             while self._waiting and len(reading) < READERS and self._coordinator.has_room():
-                source = min(self._waiting, key=lambda s: s.complete_through_ns)
-                self._waiting.remove(source)
-                reading[asyncio.ensure_future(anext(source))] = source
+                _, number, source = heappop(self._waiting)
+                reading[asyncio.ensure_future(anext(source))] = number, source
             if not reading:
                 await self._wait_for_room()
                 continue
             done, _ = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                self._take(reading.pop(task), task)
+                self._take(*reading.pop(task), task.result())
         for task in reading:
             task.cancel()
 
@@ -83,10 +86,7 @@ class DataFeedLoop(Thread):
         if not self._coordinator.has_room() and not self._stopping:
             await self._room.wait()
 
-    def _take(self, source: ParquetCandleSource, task: asyncio.Task[Batch]) -> None:
-        if task.cancelled():
-            return
-        batch = task.result()
+    def _take(self, number: int, source: ParquetCandleSource, batch: Batch) -> None:
         self._coordinator.take_batch(batch)
         if batch.complete_through_ns != END_NS:
-            self._waiting.append(source)
+            heappush(self._waiting, (batch.complete_through_ns, number, source))

@@ -19,7 +19,7 @@ from app.feed.queues import BEFORE_ALL_NS
 from app.feed.resample import Resampler
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.intake import AUCTION_GRACE_NS
-from app.model import Flag, Items, Stream, StreamType
+from app.model import Items, Stream, StreamType
 
 
 class UpkeepTarget(Protocol):
@@ -116,7 +116,7 @@ class DataUpkeepThread(Thread):
         self._close_days()
 
     def _note_bars(self, number: int, items: Items) -> None:
-        self._book.add_bars(number, items[items["flags"] & Flag.POST_CLOSE == 0])
+        self._book.add_bars(number, items)
 
     def _close_days(self) -> None:
         while self._day < len(self._days):

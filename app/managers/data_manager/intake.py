@@ -12,7 +12,8 @@ import numpy as np
 
 from app.catalog.schema import NO_TIME_NS
 from app.day_table import AFTER_HOURS, BEFORE_HOURS, IN_BREAK, DayTable
-from app.model import Flag, Ints, Items, Stream, StreamType
+from app.feed.judge import RowJudge
+from app.model import Flag, Ints, Items, Stream, StreamType, pick_items
 from app.times import MINUTE_NS, SECOND_NS
 
 REASONS = ("before_hours", "in_break", "after_hours", "late", "duplicate", "invalid")
@@ -24,7 +25,7 @@ _BY_HOURS = {
     IN_BREAK: REASONS.index("in_break"),
     AFTER_HOURS: REASONS.index("after_hours"),
 }
-_LATE, _DUPLICATE, _INVALID = (REASONS.index(r) for r in ("late", "duplicate", "invalid"))
+_BY_JUDGE = np.array([_TAKEN, *(REASONS.index(r) for r in ("late", "duplicate", "invalid"))])
 
 
 class Taken(NamedTuple):
@@ -44,14 +45,12 @@ class Intake:
         self._symbol = symbol
         self._table = table
         self._counted_from_ns = counted_from_ns  # rows before it are look-back
-        self._latest_ns = NO_TIME_NS
+        self._judge = RowJudge(stream.type)
 
     def take(self, items: Items, sequence: Ints | None = None) -> Taken:
         """Judge the next rows in source order. ``items`` becomes the intake's own."""
         release = np.ascontiguousarray(items["release_ns"])
-        fate = np.full(len(items), _TAKEN, np.int8)
-        fate[_invalid(self._stream.type, items)] = _INVALID
-        self._judge_order(release, fate)
+        fate = _BY_JUDGE[self._judge.judge(items)]
         starts = release - self._stream.interval_min * MINUTE_NS
         reasons, post_close = self._table.classify(starts, release)
         for reason, number in _BY_HOURS.items():
@@ -61,7 +60,7 @@ class Intake:
         taken = fate == _TAKEN
         counted = ~taken & ((release >= self._counted_from_ns) | (release == NO_TIME_NS))
         auctions = self._auctions(items, fate)
-        kept = items if taken.all() else items[taken]
+        kept = items if taken.all() else pick_items(items, taken)
         values: Any = kept["v"]
         values += 0.0  # no negative zero, and one NaN: the digest hashes these bytes
         values[np.isnan(values)] = np.nan
@@ -72,40 +71,8 @@ class Intake:
             auctions,
         )
 
-    def _judge_order(self, release: Ints, fate: Any) -> None:
-        valid = np.flatnonzero(fate == _TAKEN)
-        times = release[valid]
-        if not len(times):
-            return
-        before = np.maximum.accumulate(np.concatenate(([self._latest_ns], times)))
-        fate[valid[times < before[:-1]]] = _LATE
-        if self._stream.type is StreamType.BAR:
-            fate[valid[times == before[:-1]]] = _DUPLICATE
-        self._latest_ns = int(before[-1])
-
     def _auctions(self, items: Items, fate: Any) -> Items:
         if self._stream.type is not StreamType.TRADE:
             return items[:0]
         judged = (fate == _TAKEN) | (fate == REASONS.index("after_hours"))
-        found: Items = items[judged & (items["flags"] & Flag.AUCTION_CLOSE != 0)]
-        return found
-
-
-def _invalid(kind: StreamType, items: Items) -> Any:
-    """No time, or a null, NaN, infinity or negative number where there may be none."""
-    values: Any = items["v"]
-    no_time = items["release_ns"] == NO_TIME_NS
-    if kind is StreamType.BAR:
-        vwap = values[:, 5]
-        wrong_vwap = ~(np.isnan(vwap) | (np.isfinite(vwap) & (vwap >= 0)))
-        return no_time | wrong_vwap | ~_sound(values[:, :5]).all(axis=1)
-    if kind is StreamType.TRADE:
-        return no_time | ~_sound(values[:, :2]).all(axis=1)
-    sides = values[:, :4].reshape(-1, 2, 2)  # bid, ask; price, size
-    absent = np.isnan(sides).all(axis=2)
-    whole = _sound(sides).all(axis=2)
-    return no_time | ~(absent | whole).all(axis=1) | absent.all(axis=1)
-
-
-def _sound(values: Any) -> Any:
-    return np.isfinite(values) & (values >= 0)
+        return pick_items(items, judged & (items["flags"] & Flag.AUCTION_CLOSE != 0))

@@ -74,6 +74,7 @@ class Merger:
         self._ordered: list[StreamQueue] = []
         self._through = np.empty(0, np.int64)
         self._place: dict[Stream, int] = {}
+        self._arranged = True
 
     def register(self, queue: StreamQueue) -> None:
         if queue.stream in self.queues:
@@ -81,14 +82,18 @@ class Merger:
         queue.complete_through_ns = max(queue.complete_through_ns, self.merged_through_ns)
         self.queues[queue.stream] = queue
         self.delivered[queue.stream] = 0
-        self._arrange()
+        self._arranged = False
 
     def deregister(self, stream: Stream) -> None:
         queue = self.queues.pop(stream)
         self.queued_rows -= queue.rows
-        self._arrange()
+        self._arranged = False
 
     def _arrange(self) -> None:
+        """Put the queues in their order; once for any number of registrations."""
+        if self._arranged:
+            return
+        self._arranged = True
         self._ordered = sorted(self.queues.values(), key=lambda q: q.order)
         self._place = {q.stream: i for i, q in enumerate(self._ordered)}
         self._through = np.array([q.complete_through_ns for q in self._ordered], np.int64)
@@ -96,6 +101,7 @@ class Merger:
     def push(
         self, stream: Stream, items: Items, through_ns: int, sequence: Ints | None = None
     ) -> None:
+        self._arrange()
         queue = self.queues[stream]
         queue.push(items, through_ns, sequence)
         self.queued_rows += len(items)
@@ -104,6 +110,7 @@ class Merger:
     @property
     def horizon_ns(self) -> int:
         """How far all streams are complete."""
+        self._arrange()
         return int(self._through.min()) if len(self._through) else END_NS
 
     @property
@@ -114,9 +121,9 @@ class Merger:
         """What may be merged now, at most about CHUNK_ROWS rows."""
         through = min(self.horizon_ns, limit_ns)
         if self.queued_rows > CHUNK_ROWS:
-            active = [q for q in self._ordered if q.rows]
-            share = max(1, CHUNK_ROWS // len(active))
-            through = min(through, *(q.release_at(share - 1) for q in active if q.rows > share))
+            part = CHUNK_ROWS / self.queued_rows
+            ends = [q.release_at(int(q.rows * part)) for q in self._ordered if q.rows]
+            through = min(through, *ends)
         merge = Merge(self._ordered, through)
         self.merged_through_ns = max(self.merged_through_ns, through)
         self.queued_rows -= sum(len(items) for _, items in merge.parts)
@@ -130,6 +137,7 @@ class Merger:
 
     def stats(self, waiting: Items, symbols: tuple[str, ...]) -> list[StreamStats]:
         """All streams, by symbol and rank; ``waiting`` is merged and not yet delivered."""
+        self._arrange()
         found = []
         for queue in sorted(self._ordered, key=lambda q: (q.stream.symbol, q.stream.rank)):
             mine = waiting[

@@ -23,6 +23,7 @@ from app.model import (
     Items,
     Stream,
     StreamType,
+    copy_items,
     empty_items,
     make_items,
 )
@@ -56,25 +57,26 @@ class StreamColumns:
             size = max(_FIRST_CAPACITY, 2 * (high - low + count))
             grown_release, grown = np.empty(size, np.int64), empty_items(size)
             grown_release[: high - low] = release[low:high]
-            grown[: high - low] = store[low:high]
+            copy_items(grown[: high - low], store[low:high])
             release, store, low, high = grown_release, grown, 0, high - low
         release[high : high + count] = items["release_ns"]
-        store[high : high + count] = items
+        copy_items(store[high : high + count], items)
         self._rows = _Rows(release, store, low, high + count)
 
     def _first_kept(self, keep_from_ns: int, now_ns: int) -> int:
         release, _, low, high = self._rows
-        first = low + int(np.searchsorted(release[low:high], keep_from_ns, "left"))
+        first = low + int(release[low:high].searchsorted(keep_from_ns, "left"))
         if self._keep_rows is not None:
-            seen = low + int(np.searchsorted(release[low:high], now_ns, "right"))
+            seen = low + int(release[low:high].searchsorted(now_ns, "right"))
             first = max(first, seen - self._keep_rows)
         return first
 
     def visible(self, now_ns: int, from_ns: int) -> Items:
         """Rows released in [from_ns, now_ns], oldest first; a view, never written again."""
         release, items, low, high = self._rows
-        first = int(np.searchsorted(release[low:high], from_ns, "left"))
-        last = int(np.searchsorted(release[low:high], now_ns, "right"))
+        known = release[low:high]
+        first = int(known.searchsorted(from_ns, "left"))
+        last = int(known.searchsorted(now_ns, "right"))
         if self._keep_rows is not None:
             first = max(first, last - self._keep_rows)
         shown: Items = items[low + first : low + last]
