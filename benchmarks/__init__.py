@@ -1,0 +1,1 @@
+"""Speed, measured: see docs/benchmarks.md. Never run as a timed test."""

@@ -1,0 +1,130 @@
+"""The three workloads, generated once and always the same.
+
+W1: 1 symbol x 1,000,000 1m bars. W2: 500 symbols x 390 bars x 10 days.
+W3: 20 symbols, 4,000,000 trades and quotes of one day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.calendar import Hours, TradingCalendar, TradingDay
+
+_GROUP_ROWS = 65_536
+
+
+class Workload(NamedTuple):
+    """A catalog and the session that replays all of it."""
+
+    name: str
+    start: date
+    end: date
+    streams: tuple[str, ...]
+    write: Callable[[Path], None]
+
+
+def _days(start: date, end: date) -> list[TradingDay]:
+    calendar = TradingCalendar("XNYS", Hours.REGULAR, 60, start, end)
+    return calendar.range(start, end)[0]
+
+
+def _write(path: Path, columns: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stamps = pa.array(columns.pop("ts"), pa.int64()).cast(pa.timestamp("ns", "UTC"))
+    table = pa.table({"ts": stamps, **columns})
+    pq.write_table(table, path, row_group_size=_GROUP_ROWS, compression="zstd")
+
+
+def _bars(dice: np.random.Generator, ts: Any) -> dict[str, Any]:
+    close = 100 + np.cumsum(dice.normal(0, 0.02, len(ts)))
+    opened = np.concatenate(([100.0], close[:-1]))
+    spread = np.abs(dice.normal(0, 0.01, len(ts)))
+    return {
+        "ts": ts,
+        "open": np.round(opened, 2),
+        "high": np.round(np.maximum(opened, close) + spread, 2),
+        "low": np.round(np.minimum(opened, close) - spread, 2),
+        "close": np.round(close, 2),
+        "volume": dice.integers(100, 100_000, len(ts)),
+        "vwap": np.round((opened + close) / 2, 4),
+    }
+
+
+def _write_w1(root: Path) -> None:
+    days = _days(*_W1)
+    ts = np.concatenate([day.regular_minutes() for day in days])[:1_000_000]
+    columns = _bars(np.random.default_rng(1), ts)
+    _write(root / "bars_1m" / "symbol=ONE" / "all.parquet", columns)
+
+
+def _write_w2(root: Path) -> None:
+    ts = np.concatenate([day.regular_minutes() for day in _days(*_W2)])
+    for number in range(500):
+        symbol = f"S{number:03d}"
+        columns = _bars(np.random.default_rng(1000 + number), ts)
+        _write(root / "bars_1m" / f"symbol={symbol}" / "all.parquet", columns)
+
+
+def _write_w3(root: Path) -> None:
+    (day,) = _days(*_W3)
+    span_ns = day.close_ns - day.open_ns
+    for number in range(20):
+        dice = np.random.default_rng(2000 + number)
+        symbol = f"T{number:02d}"
+        # Milliseconds, as real feeds of those years: many stamps are shared.
+        trades = day.open_ns + np.sort(dice.integers(0, span_ns // 10**6, 50_000)) * 10**6
+        quotes = day.open_ns + np.sort(dice.integers(0, span_ns // 10**6, 150_000)) * 10**6
+        venues = np.array(["N", "P", "Q", "Z"])
+        name = f"date={day.date}.parquet"
+        _write(
+            root / "trades" / f"symbol={symbol}" / name,
+            {
+                "ts": trades,
+                "price": np.round(50 + np.cumsum(dice.normal(0, 0.005, len(trades))), 2),
+                "size": dice.integers(1, 1000, len(trades)),
+                "exchange": dice.choice(venues, len(trades)),
+                "conditions": dice.choice(np.array(["", "2000", "20002020"]), len(trades)),
+                "suspicious": dice.random(len(trades)) < 0.001,
+            },
+        )
+        bid = np.round(50 + np.cumsum(dice.normal(0, 0.003, len(quotes))), 2)
+        _write(
+            root / "quotes" / f"symbol={symbol}" / name,
+            {
+                "ts": quotes,
+                "bid": bid,
+                "bid_size": dice.integers(1, 50, len(quotes)) * 100,
+                "ask": np.round(bid + 0.01, 2),
+                "ask_size": dice.integers(1, 50, len(quotes)) * 100,
+                "exchange": dice.choice(venues, len(quotes)),
+                "side": dice.choice(np.array(["A", "B"]), len(quotes)),
+            },
+        )
+
+
+_W1 = (date(2010, 1, 4), date(2020, 6, 30))
+_W2 = (date(2024, 3, 4), date(2024, 3, 15))
+_W3 = (date(2024, 3, 5), date(2024, 3, 5))
+
+WORKLOADS = (
+    Workload("W1", *_W1, ("bars_1m",), _write_w1),
+    Workload("W2", *_W2, ("bars_1m",), _write_w2),
+    Workload("W3", *_W3, ("trades", "quotes"), _write_w3),
+)
+
+
+def prepare(folder: Path, workload: Workload) -> Path:
+    """The catalog of a workload; written where it is not there yet."""
+    root = folder / workload.name
+    done = root / "_complete"
+    if not done.is_file():
+        workload.write(root)
+        done.write_text("complete\n")
+    return root
