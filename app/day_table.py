@@ -32,6 +32,11 @@ class DayTable:
         """The day in or before which each release lies; len(days) after the last."""
         return self.end_ns.searchsorted(release_ns, "left").astype(np.int64)
 
+    def within_day(self, release_ns: Ints, day_before: Any) -> Ints:
+        """The times, moved into the days' spans; to the end of the day before where so marked."""
+        day = np.clip(self.day_of(release_ns) - day_before, 0, len(self.days) - 1)
+        return np.clip(release_ns, self.first_ns[day] - 1, self.end_ns[day])
+
     def classify(self, starts_ns: Ints, release_ns: Ints) -> tuple[Any, Any]:
         """For each item DELIVERED or why not, and whether it lies in the grace after the close."""
         count = len(self.days)

@@ -18,13 +18,15 @@ from app.errors import (
     StreamClosedError,
     TimeError,
 )
+from app.feed.rows import rows_to_items
+from app.feed.sources import END_NS
 from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
 from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.session_data import SessionData
 from app.managers.lifecycle import State
-from app.managers.time_manager import TimeManager
-from app.model import TRADE_CODE, Stream, StreamType
+from app.managers.time_manager import TimeManager, Wall
+from app.model import TRADE_CODE, Batch, Stream, StreamType
 from tests.core.harness import DAY2, MINUTE, bar, open_ns, session_bars, trade
 
 OPEN = open_ns(DAY2)
@@ -127,7 +129,7 @@ def test_pushing_behind_the_horizon_raises(parts: Parts) -> None:
         coordinator.feed_data_list("AAA", TRADE, [trade(OPEN + 100)])
     coordinator.feed_data_list("AAA", TRADE, [trade(OPEN + 101), trade(OPEN + 103)])
     coordinator.feed_data_list("AAA", TRADE, [trade(OPEN + 102), trade(OPEN + 103)])
-    assert coordinator.discarded.tolist() == [0, 0, 0, 1, 0, 0], "behind its own stream: late"
+    assert coordinator.discards.counts(END_NS)["late"] == 1, "behind its own stream: late"
 
 
 def test_what_cannot_be_right_is_counted(parts: Parts) -> None:
@@ -148,16 +150,12 @@ def test_what_cannot_be_right_is_counted(parts: Parts) -> None:
     ]  # fmt: skip
     rows = [{"ts": OPEN, "bid": 1.0, "bid_size": 1, "ask": 2.0, "ask_size": 1} | s for s in sides]
     coordinator.feed_data_list("AAA", QUOTE, rows)
-    assert coordinator.discarded.tolist() == [0, 0, 0, 0, 0, len(bad_bars) + 2 + 4]
+    assert coordinator.discards.counts(END_NS)["invalid"] == len(bad_bars) + 2 + 4
     queued = {s.channel: s.queued for s in coordinator.get_queue_stats()}
     assert queued == {"trades": 0, "quotes": 2, "bars_1m": 1}
 
 
 def test_sequence_common_to_trades_and_quotes_overrides_their_rank(parts: Parts) -> None:
-    from app.feed.rows import rows_to_items
-    from app.feed.sources import END_NS
-    from app.model import Batch
-
     coordinator = parts[0]
     for kind in (TRADE, QUOTE):
         coordinator.register_stream("AAA", kind, sequenced=True)
@@ -228,8 +226,6 @@ def test_a_reader_that_leaves_lets_the_clock_go_on(parts: Parts) -> None:
 
 
 def test_one_clock_one_writer(parts: Parts) -> None:
-    from app.managers.time_manager import Wall
-
     _, _, time_manager = parts
     view = time_manager.view
     with pytest.raises(StateError, match="already has its writer"):

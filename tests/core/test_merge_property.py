@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.calendar import Hours, TradingCalendar
 from app.feed.sources import END_NS
 from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
-from app.managers.data_manager.intake import REASONS
+from app.managers.data_manager.discards import REASONS
 from app.managers.data_manager.session_data import SessionData
 from app.managers.lifecycle import State
 from app.managers.time_manager import TimeManager
@@ -123,7 +123,7 @@ def _play(streams: list[Fed], turns: list[int]) -> Played:
         ]
         assert coordinator.wait_ended(10)
         assert coordinator.state is State.COMPLETED, coordinator.error
-        lost = dict(zip(REASONS, coordinator.discarded.tolist(), strict=True))
+        lost = coordinator.discards.counts(END_NS)
         return found, lost, coordinator.view.digest
     finally:
         coordinator.close()

@@ -88,6 +88,7 @@ def _answers(session: ReplaySession, target_ns: int) -> tuple[Any, ...]:
         [_shown(answer) for answer in bars + ticks],
         session.quality("AAA"),
         session.day_records(),
+        session.status().discarded,
     )
 
 

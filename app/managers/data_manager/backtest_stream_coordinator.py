@@ -109,6 +109,12 @@ class BacktestStreamCoordinator(Feeding):
     def items_delivered(self) -> int:
         return self._player.items_delivered
 
+    def discarded(self) -> tuple[View, dict[str, int]]:
+        """A view, and what it knows of rows that were discarded, by reason."""
+        with self._changed:
+            view = self.view
+            return view, self.discards.counts(view.now_ns)
+
     def lag_ns(self) -> int:
         """How far the clock is behind its schedule; 0 unless it runs at speed > 0."""
         with self._changed:

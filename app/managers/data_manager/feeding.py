@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Condition, Thread
 from typing import Any
 
-import numpy as np
-
 from app.day_table import DayTable
 from app.errors import BehindHorizonError, RequestError, StreamClosedError
 from app.feed.queues import StreamQueue
 from app.feed.rows import rows_to_items
 from app.feed.sources import END_NS
 from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
-from app.managers.data_manager.intake import REASONS, Intake
+from app.managers.data_manager.discards import DiscardLog
+from app.managers.data_manager.intake import Intake
 from app.managers.data_manager.merge import Merger
 from app.managers.data_manager.session_data import SessionData
 from app.managers.time_manager import TimeManager
@@ -40,7 +39,7 @@ class Feeding:
         self.merger = Merger()
         self.source_words = Dictionary() if words is None else words
         self.symbols = data.symbols
-        self.discarded = np.zeros(len(REASONS), np.int64)
+        self.discards = DiscardLog()
         self._lock = changed
         self._session = data
         self._queue_rows = queue_rows
@@ -151,7 +150,7 @@ class Feeding:
         taken = intake.take(batch.items, batch.sequence)
         with self._lock:
             self._refuse_past(stream, taken.items)
-            self.discarded += taken.discarded
+            self.discards.add(taken.known_ns, taken.discarded)
             if batch.complete_through_ns == END_NS:
                 self._ended.add(stream)
             self._push(stream, taken.items, batch.complete_through_ns, taken.sequence)

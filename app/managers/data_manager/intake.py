@@ -13,10 +13,10 @@ import numpy as np
 from app.catalog.schema import NO_TIME_NS
 from app.day_table import AFTER_HOURS, BEFORE_HOURS, IN_BREAK, DayTable
 from app.feed.judge import RowJudge
+from app.managers.data_manager.discards import REASONS
 from app.model import Flag, Ints, Items, Stream, StreamType, pick_items
 from app.times import MINUTE_NS, SECOND_NS
 
-REASONS = ("before_hours", "in_break", "after_hours", "late", "duplicate", "invalid")
 AUCTION_GRACE_NS = 600 * SECOND_NS
 
 _TAKEN = -1
@@ -33,7 +33,8 @@ class Taken(NamedTuple):
 
     items: Items
     sequence: Ints | None
-    discarded: Any  # counts in the order of REASONS
+    discarded: Any  # for each row not taken the number of its reason in REASONS
+    known_ns: Ints  # and from when on the clock may know of it
     auctions: Items  # closing-auction trades, of any hour
 
 
@@ -46,6 +47,7 @@ class Intake:
         self._table = table
         self._counted_from_ns = counted_from_ns  # rows before it are look-back
         self._judge = RowJudge(stream.type)
+        self._highest_ns = counted_from_ns
 
     def take(self, items: Items, sequence: Ints | None = None) -> Taken:
         """Judge the next rows in source order. ``items`` becomes the intake's own."""
@@ -67,9 +69,19 @@ class Intake:
         return Taken(
             kept,
             None if sequence is None else sequence[taken],
-            np.bincount(fate[counted], minlength=len(REASONS)),
+            fate[counted],
+            self._known_from(release, fate)[counted],
             auctions,
         )
+
+    def _known_from(self, release: Ints, fate: Any) -> Ints:
+        """When each row's fate is known: at its time, within the day that it is counted for."""
+        reached = np.maximum.accumulate(np.append(self._highest_ns, release))[1:]
+        if len(reached):
+            self._highest_ns = int(reached[-1])
+        times = np.where(release == NO_TIME_NS, reached, release)
+        after = fate == _BY_HOURS[AFTER_HOURS]
+        return self._table.within_day(times, after)
 
     def _auctions(self, items: Items, fate: Any) -> Items:
         if self._stream.type is not StreamType.TRADE:

@@ -69,8 +69,11 @@ class SymbolSummary(NamedTuple):
 
 
 class Summary(NamedTuple):
+    """The newest of many symbols at one view; ``words`` are those of its ticks."""
+
     view: View
     symbols: dict[str, SymbolSummary]
+    words: Dictionary
 
 
 class Answer(NamedTuple):

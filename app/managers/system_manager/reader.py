@@ -58,7 +58,8 @@ class SessionReader:
         """The newest of each symbol, all at one view."""
         view = self._time.view
         names = self._data.symbols if symbols is None else symbols
-        return Summary(view, {name: self._symbol_summary(name, view) for name in names})
+        found = {name: self._symbol_summary(name, view) for name in names}
+        return Summary(view, found, self._words)
 
     def _symbol_summary(self, symbol: str, view: View) -> SymbolSummary:
         self._check(symbol)

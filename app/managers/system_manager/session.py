@@ -13,7 +13,6 @@ from app.errors import RequestError
 from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
 from app.managers.data_manager.commands import Outcome, Unit
 from app.managers.data_manager.data_feed_loop import DataFeedLoop
-from app.managers.data_manager.intake import REASONS
 from app.managers.data_manager.merge import StreamStats
 from app.managers.lifecycle import ENDED, State
 from app.managers.system_manager.answers import (
@@ -100,13 +99,12 @@ class ReplaySession:
 
     def status(self) -> SessionStatus:
         """What ``GET /session`` says, of one view."""
-        view = self.view()
+        view, discarded = self._coordinator.discarded()
         error = self._coordinator.error
-        counts = self._coordinator.discarded.tolist()
         return SessionStatus(
             self.id, self.state, view.now_ns, view.epoch, view.seq, self._coordinator.speed,
             self._coordinator.lag_ns(), self.days[view.day].date, self._progress(view),
-            view.digest, dict(zip(REASONS, counts, strict=True)),
+            view.digest, discarded,
             None if error is None else f"{type(error).__name__}: {error}",
         )  # fmt: skip
 

@@ -123,10 +123,14 @@ class SystemManager:
             if last is not None:
                 last.close()
             session = self._build(resolved, catalog)
-            for callback in self._callbacks:
-                callback(session)
+            try:
+                for callback in self._callbacks:
+                    callback(session)
+                session.start()
+            except BaseException:
+                session.close()
+                raise
             self.session = session
-            session.start()
         session.wait_started(_START_WAIT_S)
         return session
 
@@ -153,6 +157,17 @@ class SystemManager:
             queue_rows=self._defaults.buffer_rows, wall=self._wall,
             start_paused=config.start_paused,
         )  # fmt: skip
+        try:
+            return self._wire(config, sources, pool, coordinator, time_manager, data, daily)
+        except BaseException:
+            coordinator.close()  # or no other session could ever be made
+            raise
+
+    def _wire(
+        self, config: ResolvedConfig, sources: list[ParquetCandleSource], pool: ThreadPoolExecutor,
+        coordinator: BacktestStreamCoordinator, time_manager: TimeManager, data: SessionData,
+        daily: dict[str, dict[int, float]],
+    ) -> ReplaySession:  # fmt: skip
         with_bars = [
             any(s.symbol == name and s.type is not StreamType.QUOTE for s in config.streams)
             for name in config.symbols
@@ -162,19 +177,13 @@ class SystemManager:
             coordinator.register_stream(
                 source.stream.symbol, source.stream.type, sequenced=source.sequenced
             )
-        coordinator.attach_upkeep(
-            DataUpkeepThread(
-                coordinator,
-                config.days,
-                config.streams,
-                config.derived_intervals,
-                book,
-                config.symbols,
-                self._before_upkeep,
-            )  # fmt: skip
-        )
+        upkeep = DataUpkeepThread(
+            coordinator, config.days, config.streams, config.derived_intervals, book,
+            config.symbols, self._before_upkeep,
+        )  # fmt: skip
+        coordinator.attach_upkeep(upkeep)
         integral = {source.stream: source.integral for source in sources}
-        reader = SessionReader(time_manager, data, book, words, integral)
+        reader = SessionReader(time_manager, data, book, coordinator.source_words, integral)
         feed = DataFeedLoop(coordinator, sources, pool)
         return ReplaySession(f"s{next(self._numbers)}", config, coordinator, reader, feed)
 

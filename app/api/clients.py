@@ -1,0 +1,158 @@
+"""One stream client: what waits to be sent to it, bounded, and where it stands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from app.api.frames import Codec, Slices
+from app.model import Window
+
+if TYPE_CHECKING:
+    from app.api.messages import Subscription
+
+REASON_BYTES = 123  # the most that a close frame holds
+
+
+class Frame(NamedTuple):
+    """A frame that is sent as it is, unless empty; ``seq``: where the client stands then."""
+
+    data: bytes
+    seq: int | None = None
+
+
+class Encoded(NamedTuple):
+    """Slices that several clients may share."""
+
+    slices: Slices
+
+
+class Pending(NamedTuple):
+    """Slices of the ring, encoded when their turn comes."""
+
+    window: Window
+
+
+Entry = Frame | Encoded | Pending
+
+
+class Client:
+    """All but the socket. Belongs to the loop; only ``cut_off`` is asked for by others."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        limit_bytes: int,
+        on_level: Callable[[Client, bool], None],
+        encode: Callable[[Client, Window], Slices | None],
+    ) -> None:
+        self.codec = codec
+        self.subscription: Subscription | None = None
+        self.queued_seq = 0  # slices up to here were sent, or wait, or had no row for it
+        self.sent_seq = 0  # the last slice it was sent
+        self.cut: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self.on_idle: Callable[[], None] | None = None
+        self._limit_bytes = limit_bytes
+        self._on_level = on_level
+        self._encode = encode
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+        self._flying = 0  # bytes of the frame that is being sent
+        self._is_full = False
+        self._more = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits, and nothing is on its way."""
+        return self._idle.is_set()
+
+    def push(self, entry: Entry) -> None:
+        """Let it wait its turn. A lossless client over its limit holds the replay."""
+        if self.cut.done():
+            return
+        self._entries.append(entry)
+        self._bytes += _size(entry)
+        self._more.set()
+        self._idle.clear()
+        if self._bytes > self._limit_bytes:
+            self._overflow()
+
+    def say(self, frame: bytes) -> None:
+        """Send a frame that moves nothing."""
+        self.push(Frame(frame))
+
+    def _overflow(self) -> None:
+        if self.subscription is not None and self.subscription.lossless:
+            if not self._is_full:
+                self._is_full = True
+                self._on_level(self, True)
+        else:  # it holds nobody
+            self.cut_off(1013, f"too slow: more than {self._limit_bytes} bytes wait for it")
+
+    async def next_frame(self) -> bytes:
+        """What is to be sent next; ``sent`` is to follow it."""
+        while True:
+            while not self._entries:
+                self._more.clear()
+                await self._more.wait()
+            entry = self._entries.popleft()
+            self._flying = _size(entry)
+            frame = self._render(entry)
+            if frame is not None:
+                return frame
+            self.sent()
+
+    def _render(self, entry: Entry) -> bytes | None:
+        if isinstance(entry, Frame):
+            self.sent_seq = self.sent_seq if entry.seq is None else entry.seq
+            return entry.data or None
+        slices = entry.slices if isinstance(entry, Encoded) else self._encode(self, entry.window)
+        if slices is None:
+            return None
+        prev_seq, self.sent_seq = self.sent_seq, slices.last_seq
+        return slices.frame(self.codec, prev_seq)
+
+    def sent(self) -> None:
+        """The last of ``next_frame`` has left, or was nothing for this client."""
+        self._release(self._flying)
+        self._flying = 0
+        if not self._entries:
+            self._idle.set()
+            if self.on_idle is not None:
+                self.on_idle()
+
+    def _release(self, size: int) -> None:
+        self._bytes -= size
+        if self._is_full and self._bytes <= self._limit_bytes // 2:
+            self._is_full = False
+            self._on_level(self, False)
+
+    def cut_off(self, code: int, reason: str) -> None:
+        """Close its socket now, with nothing more sent."""
+        if not self.cut.done():
+            self.drop_queue()
+            self.cut.set_result((code, reason))
+
+    def drop_queue(self) -> None:
+        """What waits is not sent; what is on its way goes on."""
+        self._release(sum(map(_size, self._entries)))
+        self._entries.clear()
+
+    async def drained(self) -> None:
+        """Until nothing waits."""
+        await self._idle.wait()
+
+
+def _size(entry: Entry) -> int:
+    if isinstance(entry, Pending):
+        return 0  # the ring's memory, whoever waits
+    return len(entry.data) if isinstance(entry, Frame) else len(entry.slices.tail)
+
+
+def clip_reason(reason: str) -> str:
+    """As much of it as a close frame holds."""
+    return reason.encode()[:REASON_BYTES].decode("utf-8", "ignore")

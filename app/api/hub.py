@@ -1,0 +1,338 @@
+"""From the merge thread to the stream clients: one hand-over a window, encoded once a wish."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from app.api.answers import Names, data_body, session_body
+from app.api.clients import Client, Encoded, Frame, Pending
+from app.api.conflation import Conflation
+from app.api.frames import Codec, Slices, encode_slices
+from app.api.groups import Groups, Tuned
+from app.api.holds import HoldGate
+from app.api.messages import TRY_LATER, RefusalError, Subscription
+from app.api.tap import Asked, Changed, Delivered, News, Opened, SessionTap
+from app.api.waiting import ENDED, LoopBridge
+from app.api.windows import PIECE_ROWS, Ring, join, pieces, run_of
+from app.model import Window
+
+if TYPE_CHECKING:
+    from app.api.rates import Rates
+    from app.managers.system_manager import ReplaySession, SessionStatus
+    from app.managers.system_manager.answers import Summary
+
+log = logging.getLogger(__name__)
+
+
+class Hub:
+    """All stream clients. Belongs to the loop, but for ``hand_over`` and ``on_session``."""
+
+    def __init__(
+        self,
+        bridge: LoopBridge,
+        rates: Rates,
+        *,
+        patience_s: float,
+        client_bytes: int,
+        resume_rows: int,
+    ) -> None:
+        self.clients: set[Client] = set()
+        self.gate = HoldGate(
+            patience_s, lambda client: bridge.post(self._cut_off, client, patience_s)
+        )
+        self._bridge = bridge
+        self._rates = rates
+        self._client_bytes = client_bytes
+        self._lock = Lock()
+        self._inbox: deque[tuple[News, int]] = deque()
+        self._posted = False
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._session: ReplaySession | None = None
+        self._names: Names | None = None
+        self._ring = Ring(resume_rows)
+        self._groups = Groups()
+        self._conflation = Conflation(self._encode_for)
+        self.on_change: Callable[[], object] = lambda: None  # a session began or ended
+
+    def has_clients(self) -> bool:
+        return bool(self.clients)
+
+    # -- other threads -------------------------------------------------------------------
+
+    def on_session(self, session: ReplaySession) -> None:
+        """Tap a new session, before its first slice."""
+        self.hand_over(Opened(session, session.status()), 0)
+        session.attach(SessionTap(session, self, self.gate, self._rates))
+
+    def hand_over(self, news: News, rows: int) -> None:
+        """Put it in the inbox; the loop is woken once for all that it finds there."""
+        self.gate.add_backlog(rows)
+        with self._lock:
+            self._inbox.append((news, rows))
+            wake = not self._posted
+            self._posted = True
+        if wake and not self._bridge.post(self._news.set):
+            with self._lock:
+                self._posted = False  # no loop yet: ``start`` looks into the inbox
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to work off the inbox, on the running loop."""
+        self._news.set()
+        self._task = asyncio.get_running_loop().create_task(self._pump(), name="stream pump")
+
+    async def close(self, settle_s: float) -> None:
+        """Give what was delivered ``settle_s`` seconds to leave, then stop."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.hand_over(Asked(done), 0)
+        await asyncio.wait({done, task}, timeout=settle_s, return_when="FIRST_COMPLETED")
+        waits = {asyncio.ensure_future(client.drained()) for client in self.clients}
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=settle_s)
+            for wait in late:
+                wait.cancel()
+        task.cancel()
+        await asyncio.wait({task})
+
+    async def _pump(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while batch := self._take():
+                try:
+                    await self._handle(*batch)
+                except Exception:
+                    log.exception("the stream could not pass on %s", type(batch[0]).__name__)
+                    for client in self.clients:  # whoever stayed would miss it and not know
+                        client.cut_off(1011, "internal error")
+
+    def _take(self) -> tuple[News, int] | None:
+        """The next news; consecutive small windows come as one."""
+        with self._lock:
+            if not self._inbox:
+                self._posted = False
+                return None
+            news, rows = self._inbox.popleft()
+            if not isinstance(news, Delivered):
+                return news, rows
+            windows = [news.window]
+            while self._inbox and rows < PIECE_ROWS:
+                after, more = self._inbox[0]
+                if not isinstance(after, Delivered) or rows + more > PIECE_ROWS:
+                    break
+                windows.append(after.window)
+                rows += more
+                self._inbox.popleft()
+        return news._replace(window=join(windows)), rows
+
+    async def _handle(self, news: News, rows: int) -> None:
+        try:
+            if isinstance(news, Opened):
+                self._open(news.session, news.status)
+            elif isinstance(news, Asked):
+                if not news.done.done():
+                    news.done.set_result(None)
+            elif news.session is not self._session:
+                pass  # the last words of a session that was replaced
+            elif isinstance(news, Changed):
+                self._change(news)
+            else:
+                await self._deliver(news.window)
+        finally:
+            self.gate.add_backlog(-rows)
+            if rows:
+                self._wake_replay()
+
+    # -- what is passed on -----------------------------------------------------------------
+
+    def _open(self, session: ReplaySession, status: SessionStatus) -> None:
+        self._session, self._names = session, Names(session)
+        self._ring.reset(1)
+        self._conflation.open(len(session.symbols))
+        self._groups.retune(session)
+        for client in self.clients:
+            client.queued_seq = 0
+            self._tell_session(client, status)
+            self._tell_absent(client)
+        self.on_change()
+
+    def _change(self, news: Changed) -> None:
+        if news.why == "end":
+            self._conflation.flush_all()
+        for client in self.clients:
+            subscription = client.subscription
+            if subscription is None:
+                continue
+            if news.why == "end":
+                self._tell(client, "end", news.status)
+            elif news.why in ("state", "day", "speed", "epoch") and subscription.status:
+                self._tell(client, "status", news.status, why=news.why)
+            if news.snapshot is not None:
+                self._tell_snapshot(client, news.snapshot)
+        if news.why == "epoch":
+            self._ring.reset(news.status.epoch or 0, news.status.seq or 0)
+            self._conflation.clear()
+        if news.why in ("end", "state"):
+            self.on_change()
+
+    async def _deliver(self, window: Window) -> None:
+        self._ring.append(window)
+        self._conflation.update(window)
+        if not self.gate.lossless:
+            return
+        for piece in pieces(window):
+            run = run_of(piece)
+            for group in self._groups.lossless():
+                assert self._names is not None
+                slices = encode_slices(group.codec, self._names, run, group.selection)
+                for client in group.clients:
+                    if client.queued_seq < piece.last_seq:
+                        client.queued_seq = piece.last_seq
+                        if slices is not None:
+                            client.push(Encoded(slices))
+                await asyncio.sleep(0)  # others on the loop get their turn between two pieces
+
+    # -- clients ---------------------------------------------------------------------------
+
+    def join(self, codec: Codec) -> Client:
+        """A new client, greeted, with nothing subscribed."""
+        client = Client(codec, self._client_bytes, self._on_level, self._encode_for)
+        session = self._session
+        status = session.status() if session is not None else None
+        hello = {"type": "hello", "version": 1, "session": session_body(status, codec.moment)}
+        client.push(Frame(codec.frame(hello)))
+        self.clients.add(client)
+        return client
+
+    def leave(self, client: Client) -> None:
+        """Forget it; if it held the replay, that goes on."""
+        self.clients.discard(client)
+        self._unsubscribe(client)
+        client.drop_queue()
+        self.gate.forget(client)
+        self._wake_replay()
+
+    def subscribe(self, client: Client, subscription: Subscription) -> None:
+        """From now on it is sent this, and nothing of what it was subscribed to before."""
+        self._check(subscription)
+        self._unsubscribe(client)
+        client.subscription = subscription
+        tuned = self._groups.add(client, self._session)
+        if subscription.status and self._session is not None:
+            self._tell(client, "status", self._session.status(), why="subscribed")
+        if subscription.lossless:
+            self.gate.lossless = self._groups.count_lossless()
+        else:
+            self._conflation.add(client, tuned, self._ring)
+
+    def resume(
+        self, client: Client, subscription: Subscription | None, epoch: int, after: int
+    ) -> None:
+        """Send all slices after ``after``, then go on; RefusalError says from where it can."""
+        wanted = subscription or client.subscription
+        if wanted is None or not wanted.lossless:
+            raise RefusalError(
+                "no_subscription", "resume needs a lossless subscription: give channels"
+            )
+        ring = self._ring
+        if self._session is None or epoch != ring.epoch or not (
+            ring.from_seq <= after <= ring.last_seq
+        ):  # fmt: skip
+            raise RefusalError(
+                "not_held",
+                f"epoch {epoch} after {after} is not held; it can resume in epoch {ring.epoch} "
+                f"after {ring.from_seq} to {ring.last_seq}",
+                epoch=ring.epoch, from_seq=ring.from_seq, last_seq=ring.last_seq,
+            )  # fmt: skip
+        self.subscribe(client, wanted)
+        client.push(Frame(b"", after))
+        for window in ring.after(after):
+            client.push(Pending(window))
+        client.queued_seq = ring.last_seq
+        status = self._session.status()
+        if status.state in ENDED and status.seq == ring.last_seq:
+            self._tell(client, "end", status)
+
+    def _unsubscribe(self, client: Client) -> None:
+        self._groups.remove(client)
+        self._conflation.remove(client)
+        self.gate.lossless = self._groups.count_lossless()
+
+    def _check(self, subscription: Subscription) -> None:
+        """Refuse names that the running session has not, rather than be silent about them."""
+        session = self._session
+        if session is None or session.state in ENDED:
+            return
+        intervals = {1, *session.config.derived_intervals}
+        wrong = [c.name for c in subscription.channels if c.interval_min not in {0, *intervals}]
+        if wrong:
+            raise RefusalError(
+                "unknown_channel",
+                f"this session has no {', '.join(wrong)}; its bars are "
+                + ", ".join(f"bars_{n}m" for n in sorted(intervals)),
+            )
+        self._groups.check_symbols(subscription, session)
+
+    def _on_level(self, client: Client, full: bool) -> None:
+        self.gate.set_full(client, full)
+        if not full:
+            self._wake_replay()
+
+    def _wake_replay(self) -> None:
+        if self.gate.is_held and self._session is not None:
+            self._session.wake()
+
+    def _cut_off(self, client: Client, patience_s: float) -> None:
+        log.warning("a stream client held the replay for %g s and is cut off", patience_s)
+        client.cut_off(
+            TRY_LATER, f"too slow: it held the clock for {patience_s:g} s within a minute"
+        )
+
+    def _encode_for(self, client: Client, window: Any) -> Slices | None:
+        tuned = self._groups.of(client)
+        if tuned is None or self._names is None:
+            return None
+        run = run_of(window) if isinstance(window, Window) else window
+        return encode_slices(client.codec, self._names, run, tuned.selection)
+
+    # -- frames that are no slices -----------------------------------------------------------
+
+    def _tell(self, client: Client, kind: str, status: SessionStatus, **extra: Any) -> None:
+        body = session_body(status, client.codec.moment)
+        client.push(Frame(client.codec.frame({"type": kind, **extra, **body})))
+
+    def _tell_session(self, client: Client, status: SessionStatus) -> None:
+        """Whatever it subscribed to, it must know that slices are counted from 0 again."""
+        frame = b""
+        if client.subscription is not None:
+            body = session_body(status, client.codec.moment)
+            frame = client.codec.frame({"type": "status", "why": "session", **body})
+        client.push(Frame(frame, 0))
+
+    def _tell_absent(self, client: Client) -> None:
+        """Symbols that it wants and that the new session has not."""
+        try:
+            if client.subscription is not None and self._session is not None:
+                self._groups.check_symbols(client.subscription, self._session)
+        except RefusalError as refusal:
+            frame = {"type": "error", "code": refusal.code, "detail": str(refusal)}
+            client.push(Frame(client.codec.frame(frame)))
+
+    def _tell_snapshot(self, client: Client, snapshot: Summary) -> None:
+        tuned: Tuned | None = self._groups.of(client)
+        if tuned is None or self._session is None:
+            return
+        symbols = client.subscription.symbols if client.subscription is not None else None
+        body = data_body(self._session, snapshot, client.codec.moment, symbols)
+        client.push(Frame(client.codec.frame({"type": "snapshot", **body}), snapshot.view.seq))
+        client.queued_seq = snapshot.view.seq

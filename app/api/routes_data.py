@@ -1,0 +1,236 @@
+"""Calls that read the session's data and the catalog. Each of them can be a long poll."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.answers import OrjsonResponse, data_body, gap_bodies, maybe
+from app.api.answers import day_text as text_of_day
+from app.api.auth import PREFIX
+from app.api.columns import arrow_stream, item_rows, item_table
+from app.api.documents import ARROW, answers, with_arrow
+from app.api.problems import UnavailableError
+from app.api.requests import NUMBER, WHOLE
+from app.api.schemas import Bars, Catalog, Data, Quality, Quotes, Trades
+from app.api.services import Services
+from app.errors import CatalogError, RequestError, TimeError
+from app.model import StreamType
+from app.times import format_time, parse_date, parse_time_ns
+
+if TYPE_CHECKING:
+    from app.managers.system_manager.answers import Answer
+    from app.managers.time_manager import View
+
+MOST_ROWS = 10_000
+_INLINE = 1000  # rows or symbols: more are read on a thread, so that others are not kept waiting
+
+Symbol = Annotated[str, Path(description="Percent-encoded, as BRK%2FB.", examples=["AIG"])]
+Symbols = Annotated[
+    str | None, Query(description="Comma-separated; all where absent.", examples=["AIG,BAC"])
+]
+Interval = Annotated[
+    str,
+    Query(pattern=r"^([1-9][0-9]{0,3}m|1d)$", description="1m, a derived interval, or 1d."),
+]
+Limit = Annotated[
+    int, WHOLE, Query(ge=1, le=MOST_ROWS, description="The newest so many.")
+]  # fmt: skip
+Since = Annotated[
+    str | None, Query(max_length=64, description="RFC 3339; only items with a later ts.")
+]
+Day = Annotated[str | None, Query(max_length=10, description="YYYY-MM-DD; of this day only.")]
+After = Annotated[
+    int | None,
+    WHOLE,
+    Query(ge=0, le=2**63 - 1, description="Long poll: wait for a view after this seq."),
+]
+Wait = Annotated[
+    float | None,
+    NUMBER,
+    Query(ge=0, allow_inf_nan=False, description="Seconds to wait; goes with after."),
+]
+
+
+def add_data_routes(app: FastAPI, services: Services) -> None:
+    """The view of all symbols, quality, and what the catalog has."""
+
+    @app.get(
+        PREFIX + "/session/data", response_model=Data, tags=["data"],
+        summary="One committed view", responses=answers(404, 409),
+    )  # fmt: skip
+    async def get_data(
+        request: Request, symbols: Symbols = None,
+        after: After = None, wait_s: Wait = None,
+    ) -> Response:  # fmt: skip
+        wanted = _names(symbols)
+        session = await services.polled(request, after, wait_s)
+
+        def read() -> Response:
+            summary = session.summary(wanted)
+            return OrjsonResponse(data_body(session, summary), 200, _stamps(summary.view))
+
+        count = len(session.symbols if wanted is None else wanted)
+        return read() if count <= _INLINE // 10 else await asyncio.to_thread(read)
+
+    @app.get(
+        PREFIX + "/session/data/{symbol:path}/quality", response_model=Quality, tags=["data"],
+        summary="Coverage of the running day", responses=answers(404, 409),
+    )  # fmt: skip
+    async def get_quality(
+        request: Request, symbol: Symbol,
+        after: After = None, wait_s: Wait = None,
+    ) -> Response:  # fmt: skip
+        session = await services.polled(request, after, wait_s)
+        found = session.quality(symbol)
+        body = {
+            "symbol": symbol, "day": text_of_day(found.day), "quality": found.quality,
+            "received": found.received, "expected": found.expected, "gaps": gap_bodies(found.gaps),
+        }  # fmt: skip
+        return OrjsonResponse(body, 200, _stamps(found.view))
+
+    @app.get(
+        PREFIX + "/catalog", response_model=Catalog, tags=["data"],
+        summary="What can be replayed", responses=answers(409, 503),
+    )  # fmt: skip
+    async def get_catalog(request: Request, after: After = None, wait_s: Wait = None) -> Response:
+        if after is not None or wait_s is not None:
+            await services.polled(request, after, wait_s)
+        try:
+            found = await asyncio.to_thread(services.manager.catalog_summary)
+        except CatalogError as error:
+            raise UnavailableError(f"the catalog cannot be read: {error}") from error
+        return OrjsonResponse({"symbols": {
+            symbol: {
+                name: {"first": maybe(e.first_ns), "last": maybe(e.last_ns), "days": e.days,
+                       "rows": e.rows}
+                for name, e in datasets.items()
+            }
+            for symbol, datasets in found.items()
+        }})  # fmt: skip
+
+
+def add_item_routes(app: FastAPI, services: Services) -> None:
+    """Lists of bars, trades and quotes; JSON or Arrow."""
+
+    @app.get(
+        PREFIX + "/session/data/{symbol:path}/bars", response_model=Bars, tags=["data"],
+        summary="The newest bars", responses=with_arrow(answers(404, 409)),
+    )  # fmt: skip
+    async def get_bars(
+        request: Request, symbol: Symbol, interval: Interval = "1m",
+        limit: Limit = 390, since: Since = None, day: Day = None,
+        after: After = None, wait_s: Wait = None,
+    ) -> Response:  # fmt: skip
+        since_ns, on_day = _since(since), _day(day)
+        session = await services.polled(request, after, wait_s)
+        answer = session.bars(symbol, interval, limit, since_ns, on_day)
+        return await _answer(request, answer, interval)
+
+    async def ticks(
+        request: Request, kind: StreamType, symbol: str, limit: int, since: str | None,
+        day: str | None, after: int | None, wait_s: float | None,
+    ) -> Response:  # fmt: skip
+        since_ns, on_day = _since(since), _day(day)
+        session = await services.polled(request, after, wait_s)
+        answer = session.ticks(symbol, kind, limit, since_ns, on_day)
+        return await _answer(request, answer)
+
+    @app.get(
+        PREFIX + "/session/data/{symbol:path}/trades", response_model=Trades, tags=["data"],
+        summary="The newest trades of the running day", responses=with_arrow(answers(404, 409)),
+    )  # fmt: skip
+    async def get_trades(
+        request: Request, symbol: Symbol, limit: Limit = 1000,
+        since: Since = None, day: Day = None,
+        after: After = None, wait_s: Wait = None,
+    ) -> Response:  # fmt: skip
+        return await ticks(
+            request, StreamType.TRADE, symbol, limit, since, day, after, wait_s
+        )  # fmt: skip
+
+    @app.get(
+        PREFIX + "/session/data/{symbol:path}/quotes", response_model=Quotes, tags=["data"],
+        summary="The newest quotes of the running day", responses=with_arrow(answers(404, 409)),
+    )  # fmt: skip
+    async def get_quotes(
+        request: Request, symbol: Symbol, limit: Limit = 1000,
+        since: Since = None, day: Day = None,
+        after: After = None, wait_s: Wait = None,
+    ) -> Response:  # fmt: skip
+        return await ticks(
+            request, StreamType.QUOTE, symbol, limit, since, day, after, wait_s
+        )  # fmt: skip
+
+
+def _names(symbols: str | None) -> list[str] | None:
+    if symbols is None or symbols == "*":
+        return None
+    names = list(dict.fromkeys(symbols.split(",")))
+    if not all(names):
+        raise RequestError(f"symbols is {symbols!r}; allowed: names with a comma between, or *")
+    return names
+
+
+def _since(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_time_ns(text)
+    except TimeError as error:
+        hint = " (a + in a query is written %2B)" if " " in (text or "") else ""
+        raise RequestError(f"since: {error}{hint}") from error
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        day = parse_date(text)
+    except TimeError as error:
+        raise RequestError(f"day: {error}") from error
+    if day is None:
+        raise RequestError(f"day is {text!r}; allowed: a date such as 2013-10-07")
+    return day
+
+
+def _stamps(view: View) -> dict[str, str]:
+    """Which view an answer shows; what a next long poll is to come after."""
+    return {
+        "Tapedeck-Time": format_time(view.now_ns),
+        "Tapedeck-Epoch": str(view.epoch),
+        "Tapedeck-Seq": str(view.seq),
+    }
+
+
+async def _answer(request: Request, answer: Answer, interval: str | None = None) -> Response:
+    arrow = wants_arrow(request)
+    if len(answer.items) <= _INLINE:
+        return _encode(answer, interval, arrow)
+    return await asyncio.to_thread(_encode, answer, interval, arrow)
+
+
+def _encode(answer: Answer, interval: str | None, arrow: bool) -> Response:
+    kind = answer.stream.type
+    parts = (kind, answer.items, answer.starts_ns, answer.words, answer.integral)
+    head: dict[str, Any] = {"symbol": answer.stream.symbol}
+    if interval is not None:
+        head["interval"] = interval
+    head["time"] = format_time(answer.view.now_ns)
+    headers = _stamps(answer.view)
+    if arrow:
+        data = arrow_stream(item_table(*parts), head | {k.lower(): v for k, v in headers.items()})
+        return Response(data, 200, headers, ARROW)
+    return OrjsonResponse(head | {kind.value: item_rows(*parts)}, 200, headers)
+
+
+def wants_arrow(request: Request) -> bool:
+    """Whether ``Accept`` names Arrow, with a quality above 0."""
+    for part in request.headers.get("accept", "").split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        if name == ARROW:
+            return not any(p.replace(" ", "") in ("q=0", "q=0.0") for p in parameters)
+    return False

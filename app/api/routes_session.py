@@ -1,0 +1,222 @@
+"""Calls that control the replay session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+from fastapi import FastAPI, Header, Query
+from starlette.responses import Response
+
+from app.api.answers import OrjsonResponse, days_body, maybe, session_body
+from app.api.answers import day_text as text_of_day
+from app.api.auth import PREFIX
+from app.api.documents import answers
+from app.api.requests import NUMBER
+from app.api.schemas import (
+    Clock,
+    CommandAnswer,
+    Days,
+    Session,
+    SessionStart,
+    SpeedChange,
+    Step,
+    StepAnswer,
+    Streams,
+)
+from app.api.services import Services
+from app.managers.system_manager import SessionConfig
+from app.times import format_time
+
+if TYPE_CHECKING:
+    from app.managers.data_manager.commands import Outcome
+    from app.managers.system_manager import ReplaySession
+
+Wait = Annotated[
+    float | None,
+    NUMBER,
+    Query(ge=0, allow_inf_nan=False, description="Seconds to wait; then 202, and it goes on."),
+]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=255,
+        description="Repeated calls with one key and body are one step.",
+    ),
+]
+
+
+def add_session_routes(app: FastAPI, services: Services) -> None:
+    """Create, read and stop a session; its days, clock and streams."""
+    manager = services.manager
+
+    @app.post(
+        PREFIX + "/session", status_code=201, response_model=Session, tags=["session"],
+        summary="Create and start a session", responses=answers(404, 409, 413, 415, 503),
+    )  # fmt: skip
+    async def start_session(body: SessionStart) -> Response:
+        """409 while another is STARTING, RUNNING, PAUSED or STOPPING."""
+        services.check_open()
+        config = SessionConfig(**body.model_dump())
+        session = await asyncio.to_thread(manager.start_session, config)
+        headers = {"Location": PREFIX + "/session"}
+        return OrjsonResponse(session_body(session.status()), 201, headers)
+
+    @app.get(
+        PREFIX + "/session", response_model=Session, tags=["session"],
+        summary="The live or last session", responses=answers(),
+    )  # fmt: skip
+    async def get_session() -> Response:
+        """STOPPED with null fields where there has been none."""
+        session = manager.session
+        return OrjsonResponse(session_body(None if session is None else session.status()))
+
+    @app.get(
+        PREFIX + "/session/days", response_model=Days, tags=["session"],
+        summary="Records of the trading days", responses=answers(409),
+    )  # fmt: skip
+    async def get_days() -> Response:
+        session = services.session()
+
+        def read() -> Response:
+            return OrjsonResponse(days_body(session, session.day_records()[1]))
+
+        return await asyncio.to_thread(read)  # many days of many symbols take their time
+
+    @app.get(
+        PREFIX + "/time", response_model=Clock, tags=["session"],
+        summary="Simulated time and the exchange's hours", responses=answers(),
+    )  # fmt: skip
+    async def get_time() -> Response:
+        return OrjsonResponse(_clock_body(manager.session))
+
+    @app.get(
+        PREFIX + "/streams", response_model=Streams, tags=["session"],
+        summary="What is read and waits, stream by stream", responses=answers(409),
+    )  # fmt: skip
+    async def get_streams() -> Response:
+        return OrjsonResponse(_streams_body(services.session()))
+
+
+def add_command_routes(app: FastAPI, services: Services) -> None:
+    """Commands: numbered, applied between slices, answered with when they took effect."""
+
+    @app.post(
+        PREFIX + "/session/pause", response_model=CommandAnswer, tags=["session"],
+        summary="Pause", responses=answers(409, 503),
+    )  # fmt: skip
+    async def pause() -> Response:
+        return await _command(services, lambda session: session.pause())
+
+    @app.post(
+        PREFIX + "/session/resume", response_model=CommandAnswer, tags=["session"],
+        summary="Go on", responses=answers(409, 503),
+    )  # fmt: skip
+    async def resume() -> Response:
+        return await _command(services, lambda session: session.resume())
+
+    @app.patch(
+        PREFIX + "/session", response_model=CommandAnswer, tags=["session"],
+        summary="Change the speed", responses=answers(409, 413, 415, 503),
+    )  # fmt: skip
+    async def change(body: SpeedChange) -> Response:
+        """At once, running or paused."""
+        return await _command(services, lambda session: session.set_speed(body.speed))
+
+    @app.post(
+        PREFIX + "/session/stop", response_model=CommandAnswer, tags=["session"],
+        summary="Stop", responses=answers(),
+    )  # fmt: skip
+    async def stop() -> Response:
+        """Idempotent. What was delivered stays readable until the next session."""
+        session = services.manager.session
+        if session is None:
+            return OrjsonResponse(session_body(None) | {"command": None})
+        outcome = await asyncio.to_thread(session.stop)
+        return OrjsonResponse(_command_body(session, outcome))
+
+    @app.post(
+        PREFIX + "/session/step", response_model=StepAnswer, tags=["session"],
+        summary="Step by slices, minutes or days",
+        responses=answers(409, 413, 415, 503)
+        | {202: {"model": Session, "description": "Still going on; the session as it is."}},
+    )  # fmt: skip
+    async def step(body: Step, wait_s: Wait = None, idempotency_key: Key = None) -> Response:
+        """From PAUSED, at speed 0, then PAUSED again. A caller that goes away cancels nothing."""
+        services.check_wait(wait_s)
+        work = _step_work(services, body, idempotency_key)
+        done, _ = await asyncio.wait({work}, timeout=wait_s)
+        if done:
+            return OrjsonResponse(work.result())
+        return OrjsonResponse(session_body(services.session().status()), 202)
+
+
+def _step_work(services: Services, body: Step, key: str | None) -> asyncio.Future[dict[str, Any]]:
+    """The step that this call is, begun now unless its key says that it was begun before."""
+    request = orjson.dumps(body.model_dump())
+    if key is not None:
+        known = services.keys.find(key, request)
+        if known is not None:
+            return known
+    services.check_open()
+    session = services.session()
+    outcome = services.bridge.follow(session.step(body.unit, body.count))
+
+    async def finish() -> dict[str, Any]:
+        found = await outcome
+        return _command_body(session, found) | {"interrupted": found.interrupted}
+
+    work = asyncio.ensure_future(finish())
+    services.hold(work)
+    if key is not None:
+        services.keys.keep(key, request, work)
+    return work
+
+
+async def _command(services: Services, act: Callable[[ReplaySession], Future[Outcome]]) -> Response:
+    services.check_open()
+    session = services.session()
+    outcome = await services.bridge.follow(act(session))
+    return OrjsonResponse(_command_body(session, outcome))
+
+
+def _command_body(session: ReplaySession, outcome: Outcome) -> dict[str, Any]:
+    command = {
+        "number": outcome.number, "time": format_time(outcome.time_ns), "seq": outcome.seq,
+    }  # fmt: skip
+    return session_body(session.status()) | {"command": command}
+
+
+def _clock_body(session: ReplaySession | None) -> dict[str, Any]:
+    if session is None:
+        fields = ("time", "trading_day", "is_open", "open", "close", "next_open", "speed")
+        return dict.fromkeys(fields) | {"state": "STOPPED"}
+    clock = session.clock()
+    return {
+        "time": maybe(clock.time_ns),
+        "trading_day": text_of_day(clock.trading_day),
+        "is_open": clock.is_open,
+        "open": maybe(clock.open_ns),
+        "close": maybe(clock.close_ns),
+        "next_open": maybe(clock.next_open_ns),
+        "speed": clock.speed,
+        "state": str(clock.state),
+    }
+
+
+def _streams_body(session: ReplaySession) -> dict[str, Any]:
+    return {
+        "streams": [
+            {
+                "symbol": s.symbol, "stream": s.channel, "queued": s.queued,
+                "oldest": maybe(s.oldest_ns), "newest": maybe(s.newest_ns),
+                "complete_through": maybe(s.complete_through_ns),
+                "delivered": s.delivered, "ended": s.ended,
+            }
+            for s in session.stream_stats()
+        ]
+    }  # fmt: skip

@@ -1,0 +1,174 @@
+"""The server: the application, and uvicorn so set up that it stops within two seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from socket import socket
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from uvicorn.server import HANDLED_SIGNALS
+
+from app.api import documents, problems
+from app.api.auth import PREFIX, Gate
+from app.api.documents import DESCRIPTION
+from app.api.requests import BodyLimit, StrictRoute
+from app.api.routes_data import add_data_routes, add_item_routes
+from app.api.routes_server import add_server_routes
+from app.api.routes_session import add_command_routes, add_session_routes
+from app.api.services import Services
+from app.api.sockets import StreamProtocol
+from app.api.stream import add_stream_route
+from app.errors import SettingsError
+from app.managers.system_manager import SystemManager
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+# A busy merge thread lets the loop wait this long for its turn (5 ms is Python's own): measured,
+# it halves what callers wait.
+_SWITCH_S = 0.0005
+# The session is stopped, and waiting calls answered, before uvicorn starts to count.
+_GRACE_S = 1
+_LINGER_S = 0.5  # to read the last of what was sent
+
+
+def create_app(settings: Settings, manager: SystemManager) -> FastAPI:
+    """The application over one manager; what it shares is in ``app.state.services``."""
+    services = Services(settings, manager)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await services.open()
+        yield
+        await services.close()
+
+    app = FastAPI(
+        title="Tapedeck",
+        version=_version(),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(Gate, key=services.key),
+            Middleware(BodyLimit, limit=settings.http_max_body_bytes),
+        ],
+    )
+    app.router.route_class = StrictRoute
+    app.state.services = services
+    problems.install(app)
+    add_session_routes(app, services)
+    add_command_routes(app, services)
+    add_item_routes(app, services)
+    add_data_routes(app, services)
+    add_server_routes(app, services)
+    add_stream_route(app, services)
+    documents.install(app, services.max_wait_s)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("tapedeck")
+    except PackageNotFoundError:  # run from a folder, not installed
+        return "0"
+
+
+class Server(uvicorn.Server):
+    """Answers who waits before connections are closed; ``on_started`` is told the base URL."""
+
+    def __init__(
+        self, app: FastAPI, settings: Settings, on_started: Callable[[str], object]
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.tapedeck_host,
+                port=settings.tapedeck_port,
+                loop="auto",
+                http="httptools",
+                ws=StreamProtocol,
+                ws_max_size=settings.stream_max_frame_bytes,
+                ws_per_message_deflate=False,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+        )
+        self._services: Services = app.state.services
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._on_started(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        await self._services.close()
+        loop = asyncio.get_running_loop()
+        late = loop.call_later(_LINGER_S, self._hang_up)
+        await super().shutdown(sockets)
+        late.cancel()
+        self._hang_up()
+        await asyncio.sleep(0)  # lost connections are told so before the loop closes
+
+    def _hang_up(self) -> None:
+        """Drop whoever has not read what was sent: uvloop does not close before they have."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but a signal that was obeyed is not raised again: the exit code is 0."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before: dict[signal.Signals, Any] = {
+            number: signal.signal(number, self.handle_exit) for number in map(
+                signal.Signals, HANDLED_SIGNALS
+            )
+        }  # fmt: skip
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; SettingsError where the port cannot be had."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    manager = SystemManager.from_settings(settings)
+    server = Server(create_app(settings, manager), settings, _print_urls)
+    try:
+        server.run()
+    except SystemExit as error:  # uvicorn's way to say so
+        raise SettingsError(
+            f"cannot listen on {settings.tapedeck_host} port {settings.tapedeck_port}; "
+            "set TAPEDECK_PORT to a free one"
+        ) from error
+    finally:
+        manager.close()
+        sys.setswitchinterval(before_s)
+
+
+def _print_urls(base: str) -> None:
+    stream = base.replace("http", "ws", 1)
+    sys.stdout.write(
+        f"Tapedeck serves {base}{PREFIX}\n"
+        f"  API page  {base}/docs\n"
+        f"  stream    {stream}{PREFIX}/stream\n"
+        f"  metrics   {base}/metrics\n"
+    )
+    sys.stdout.flush()

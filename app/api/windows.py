@@ -1,0 +1,155 @@
+"""Windows cut, joined and kept: what the stream sends on, resumes from and conflates."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from app.api.frames import Run, Selection
+from app.model import Ints, Items, Window, empty_items
+
+PIECE_ROWS = 4096  # encoded at one go: a few milliseconds, and below 1 MiB, what clients take
+
+
+def run_of(window: Window) -> Run:
+    """The window as the encoder takes it."""
+    seqs = np.arange(window.first_seq, window.last_seq + 1)
+    return Run(window.epoch, seqs, window.times_ns, window.items, window.slice_of_rows())
+
+
+def cut(window: Window, first: int, last: int) -> Window:
+    """Its slices [first, last); no row is copied."""
+    low, high = int(window.bounds[first]), int(window.bounds[last])
+    return window._replace(
+        first_seq=window.first_seq + first,
+        times_ns=window.times_ns[first:last],
+        bounds=window.bounds[first : last + 1] - low,
+        items=window.items[low:high],
+    )
+
+
+def pieces(window: Window, rows: int = PIECE_ROWS) -> Iterator[Window]:
+    """The window in parts of at most ``rows`` rows; a slice is never split."""
+    bounds, slices = window.bounds, len(window.times_ns)
+    if bounds[-1] <= rows:
+        yield window
+        return
+    first = 0
+    while first < slices:
+        last = int(np.searchsorted(bounds, bounds[first] + rows, "right")) - 1
+        last = max(last, first + 1)
+        yield cut(window, first, last)
+        first = last
+
+
+def join(windows: list[Window]) -> Window:
+    """Consecutive windows of one epoch as one."""
+    if len(windows) == 1:
+        return windows[0]
+    offsets = np.cumsum([0, *(len(w.items) for w in windows)])
+    bounds = [w.bounds[:-1] + o for w, o in zip(windows, offsets[:-1].tolist(), strict=True)]
+    return windows[-1]._replace(
+        first_seq=windows[0].first_seq,
+        times_ns=np.concatenate([w.times_ns for w in windows]),
+        bounds=np.concatenate([*bounds, offsets[-1:]]),
+        items=np.concatenate([w.items for w in windows]),
+    )
+
+
+class Ring:
+    """The newest slices of an epoch, at most ``rows`` rows, for clients that come back."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._windows: deque[Window] = deque()
+        self._held = 0
+        self.epoch = 0
+        self.from_seq = 0  # every slice after this one is held
+        self.last_seq = 0
+
+    def reset(self, epoch: int, seq: int = 0) -> None:
+        """A new epoch, or a new session, of which ``seq`` is the last slice not to be held."""
+        self._windows.clear()
+        self._held = 0
+        self.epoch, self.from_seq, self.last_seq = epoch, seq, seq
+
+    def append(self, window: Window) -> None:
+        if window.epoch != self.epoch or window.first_seq != self.last_seq + 1:
+            self.reset(window.epoch, window.first_seq - 1)
+        for piece in pieces(window):
+            self._windows.append(piece)
+            self._held += len(piece.items)
+        self.last_seq = window.last_seq
+        while self._held > self._rows:
+            self._drop(self._held - self._rows)
+
+    def _drop(self, rows: int) -> None:
+        """Forget the oldest slices, until so many rows are gone or the first window is."""
+        oldest = self._windows.popleft()
+        slices = len(oldest.times_ns)
+        gone = min(int(np.searchsorted(oldest.bounds, rows)), slices)
+        self._held -= int(oldest.bounds[gone])
+        self.from_seq = oldest.first_seq + gone - 1
+        if gone < slices:
+            self._windows.appendleft(cut(oldest, gone, slices))
+
+    def after(self, seq: int) -> list[Window]:
+        """The slices after ``seq``, which must be in [from_seq, last_seq]."""
+        found = [w for w in self._windows if w.last_seq > seq]
+        if found and found[0].first_seq <= seq:
+            found[0] = cut(found[0], seq + 1 - found[0].first_seq, len(found[0].times_ns))
+        return found
+
+    def __iter__(self) -> Iterator[Window]:
+        return iter(self._windows)
+
+
+class Newest:
+    """The newest row of each symbol and channel: all that conflating clients are sent."""
+
+    def __init__(self, symbols: int) -> None:
+        self._symbols = symbols
+        self._rows: dict[int, tuple[Items, Ints]] = {}  # by stream code: row, its seq (0: none)
+        self.epoch = 0
+
+    def clear(self) -> None:
+        self._rows.clear()
+
+    def update(self, window: Window) -> None:
+        self.epoch = window.epoch
+        seqs = window.first_seq + window.slice_of_rows()
+        codes = window.items["stream"]
+        for code in np.unique(codes).tolist():
+            chosen = np.flatnonzero(codes == code)
+            items = window.items[chosen]
+            rows, stamps = self._slot(code)
+            # Of an index that comes more than once numpy assigns the last value: the newest.
+            rows[items["symbol"]] = items
+            stamps[items["symbol"]] = seqs[chosen]
+
+    def _slot(self, code: int) -> tuple[Items, Ints]:
+        if code not in self._rows:
+            self._rows[code] = empty_items(self._symbols), np.zeros(self._symbols, np.int64)
+        return self._rows[code]
+
+    def since(self, seq: int, selection: Selection) -> Run | None:
+        """Rows that are newer than slice ``seq``, by slice, for this selection."""
+        found_items, found_seqs = [], []
+        for channel in selection.channels:
+            if channel.code not in self._rows:
+                continue
+            items, stamps = self._rows[channel.code]
+            newer = stamps > seq
+            if selection.mask is not None:
+                newer &= selection.mask
+            found_items.append(items[newer])
+            found_seqs.append(stamps[newer])
+        if not sum(map(len, found_items)):
+            return None
+        items, stamps = np.concatenate(found_items), np.concatenate(found_seqs)
+        order = np.argsort(stamps, kind="stable")
+        items, stamps = items[order], stamps[order]
+        seqs, first, slice_no = np.unique(stamps, return_index=True, return_inverse=True)
+        return Run(self.epoch, seqs, items["release_ns"][first], items, slice_no)
