@@ -1,0 +1,73 @@
+"""What scripts/serve runs: ``tapedeck serve`` in the project's folder, on some catalog."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from app.cli import main as tapedeck
+from app.cli.show import exit_code, print_error
+from app.errors import SettingsError
+from app.logs import configure_logging
+from settings import load_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def absolute(uri: str) -> str:
+    """A folder that was typed is meant from where it was typed."""
+    return uri if not uri or "://" in uri else str(Path(uri).expanduser().absolute())
+
+
+def absolute_options(args: list[str]) -> list[str]:
+    """The options, with an absolute ``--catalog``."""
+    found = list(args)
+    for at, text in enumerate(args):
+        if text.startswith("--catalog="):
+            found[at] = "--catalog=" + absolute(text.removeprefix("--catalog="))
+        elif at and args[at - 1] == "--catalog":
+            found[at] = absolute(text)
+    return found
+
+
+def use_synthetic_catalog() -> None:
+    """Configure the synthetic catalog, written if need be, unless another one is."""
+    settings = load_settings()
+    if settings.data_catalog_uri is not None:
+        return
+    from app.catalog.synthetic import is_synthetic_complete, write_synthetic
+
+    root = settings.tapedeck_cache_dir / "synthetic"
+    logs = configure_logging(settings.log_level, settings.log_format)
+    logging.getLogger("serve").warning(
+        "no catalog is configured (DATA_CATALOG_URI): the data is SYNTHETIC, "
+        "invented prices of invented symbols, in %s",
+        root,
+    )
+    logs.close()
+    if not is_synthetic_complete(root):
+        write_synthetic(root)
+    os.environ["DATA_CATALOG_URI"] = str(root)
+
+
+def main() -> None:
+    """Serve with the options of the command line."""
+    options = absolute_options(sys.argv[1:])
+    if "DATA_CATALOG_URI" in os.environ:
+        os.environ["DATA_CATALOG_URI"] = absolute(os.environ["DATA_CATALOG_URI"])
+    os.chdir(ROOT)  # where .env and the cache lie
+    named = any(text.split("=")[0] in ("--catalog", "--help", "-h") for text in options)
+    if not named:
+        try:
+            use_synthetic_catalog()
+        except SettingsError as error:
+            print_error(error)
+            raise SystemExit(exit_code(error)) from error
+    sys.argv = ["tapedeck", "serve", *options]
+    tapedeck()
+
+
+if __name__ == "__main__":
+    main()
