@@ -8,6 +8,7 @@ index into a ``Dictionary``, a missing number is NaN.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import IntFlag, StrEnum
 from functools import lru_cache
@@ -116,7 +117,7 @@ def parse_channel(channel: str) -> tuple[StreamType, int]:
     if channel in (StreamType.TRADE, StreamType.QUOTE):
         return StreamType(channel), 0
     digits = channel.removeprefix("bars_").removesuffix("m")
-    if channel == f"bars_{digits}m" and digits.isascii() and digits.isdigit():
+    if channel == f"bars_{digits}m" and re.fullmatch("[0-9]{1,4}", digits):
         minutes = int(digits)
         if 1 <= minutes <= 1440 and digits == str(minutes):
             return StreamType.BAR, minutes

@@ -10,7 +10,7 @@ import orjson
 from numpy.typing import NDArray
 from starlette.responses import Response
 
-from app.api.columns import item_rows
+from app.api.columns import item_row
 from app.model import Dictionary, Ints, Items, StreamType
 from app.times import MINUTE_NS, format_time
 
@@ -128,8 +128,8 @@ def _item(
     starts_ns = items["release_ns"].astype(np.int64)
     if kind is StreamType.BAR:
         starts_ns -= items["stream"].astype(np.int64) * MINUTE_NS
-    row = item_rows(kind, items, starts_ns, words, whole)[0]
-    return {k: None if v != v else v for k, v in row.items()} | {"ts": moment(int(starts_ns[0]))}
+    row = item_row(kind, items, int(starts_ns[0]), words, whole)
+    return row if moment is format_time else row | {"ts": moment(int(starts_ns[0]))}
 
 
 def sized(value: float | None, whole: bool) -> float | int | None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from app.model import FIELDS, SIZES, TEXTS, Dictionary, Flag, Floats, Ints, Items, StreamType
-from app.times import format_times
+from app.times import format_time, format_times
 
 Column = NDArray[Any] | list[Any]
 Integral = bool | NDArray[np.bool_]  # of all rows, or row by row
@@ -67,6 +67,24 @@ def whole_sizes(column: Floats, integral: Integral) -> Column:
             column.tolist(), whole.tolist(), missing.tolist(), strict=True
         )
     ]
+
+
+def item_row(
+    kind: StreamType, item: Items, start_ns: int, words: Dictionary, integral: bool
+) -> dict[str, Any]:
+    """One item (an array of one) of a poll as JSON: as ``item_rows``, without the columns."""
+    row: dict[str, Any] = {"ts": format_time(start_ns)}
+    for name, value in zip(FIELDS[kind], item["v"][0].tolist(), strict=False):
+        if name in TEXTS:
+            row[name] = None if value < 0 else words.words[int(value)]
+        elif value != value:
+            row[name] = None
+        else:
+            row[name] = int(value) if name == "minutes" or (integral and name in SIZES) else value
+    if kind is StreamType.BAR:
+        flags = int(item["flags"][0])
+        row |= {name: bool(flags & flag) for name, flag in _BAR_FLAGS.items()}
+    return {name: row[name] for name in ROWS[kind]}
 
 
 def item_rows(

@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from socket import socket
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from uvicorn.server import HANDLED_SIGNALS
 
+from app import __version__
 from app.api import documents, problems
 from app.api.auth import PREFIX, Gate
 from app.api.documents import DESCRIPTION
@@ -28,6 +28,7 @@ from app.api.services import Services
 from app.api.sockets import StreamProtocol
 from app.api.stream import add_stream_route
 from app.errors import SettingsError
+from app.logs import configure_logging
 from app.managers.system_manager import SystemManager
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def create_app(settings: Settings, manager: SystemManager) -> FastAPI:
 
     app = FastAPI(
         title="Tapedeck",
-        version=_version(),
+        version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
@@ -73,13 +74,6 @@ def create_app(settings: Settings, manager: SystemManager) -> FastAPI:
     add_stream_route(app, services)
     documents.install(app, services.max_wait_s)
     return app
-
-
-def _version() -> str:
-    try:
-        return version("tapedeck")
-    except PackageNotFoundError:  # run from a folder, not installed
-        return "0"
 
 
 class Server(uvicorn.Server):
@@ -150,6 +144,7 @@ def run(settings: Settings) -> None:
     before_s = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_S)
     manager = SystemManager.from_settings(settings)
+    logs = configure_logging(settings.log_level, settings.log_format, _clock_of(manager))
     server = Server(create_app(settings, manager), settings, _print_urls)
     try:
         server.run()
@@ -160,7 +155,18 @@ def run(settings: Settings) -> None:
         ) from error
     finally:
         manager.close()
+        logs.close()
         sys.setswitchinterval(before_s)
+
+
+def _clock_of(manager: SystemManager) -> Callable[[], int | None]:
+    """The simulated time for log records; None while there is no session."""
+
+    def now_ns() -> int | None:
+        session = manager.session
+        return None if session is None else session.view().now_ns
+
+    return now_ns
 
 
 def _print_urls(base: str) -> None:

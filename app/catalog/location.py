@@ -50,7 +50,7 @@ def redact_uri(uri: str) -> str:
 
 
 def _without_secrets(message: str, uri: str) -> str:
-    message = message.replace(uri, redact_uri(uri))
+    message = message.partition("\n")[0].replace(uri, redact_uri(uri))
     address, _, query = uri.partition("?")
     user = _USER.search(address)
     secrets = re.split("[:@]", user.group()) if user else []

@@ -27,11 +27,11 @@ class StreamQueue:
         self._batches: deque[tuple[Ints, Items, Ints | None]] = deque()
 
     @property
-    def order(self) -> tuple[int, int]:
+    def order(self) -> tuple[int, int, int]:
         """Its place among streams at one release time: rank, then symbol by code point."""
         # A sequence common to trades and quotes overrides their rank: they stand together.
         tick = self.sequenced and self.stream.type is not StreamType.BAR
-        return (0 if tick else self.stream.rank, self.symbol)
+        return (0 if tick else self.stream.rank, self.symbol, self.stream.rank)
 
     @property
     def oldest_ns(self) -> int | None:
@@ -88,16 +88,16 @@ class Merge:
         self.parts: list[tuple[Stream, Items]] = []
         self._ordered: list[Items | list[tuple[Items, Ints | None]]] = []
         pair: list[tuple[Items, Ints | None]] = []
-        order: tuple[int, int] | None = None  # of the pair being gathered
+        order: tuple[int, ...] = ()  # of the pair being gathered
         for queue in queues:
             taken = queue.take(through_ns) if queue.rows else []
             self.parts += [(queue.stream, items) for items, _ in taken]
             if not queue.sequenced:
                 self._ordered += [items for items, _ in taken]
-            elif queue.order == order:
+            elif queue.order[:2] == order:
                 pair += taken
             else:
-                pair, order = taken, queue.order
+                pair, order = taken, queue.order[:2]
                 self._ordered.append(pair)
 
     def items(self) -> Items:

@@ -21,7 +21,7 @@ from app.model import (
     make_items,
     stream_code,
 )
-from app.times import MINUTE_NS, datetime_to_ns
+from app.times import DAY_NS, MINUTE_NS, datetime_to_ns
 
 _OPTIONAL = {"vwap": np.nan, "minutes": 1.0, "exchange": None, "conditions": None, "side": None}
 _FLAGS = {
@@ -30,6 +30,8 @@ _FLAGS = {
     "updates_high_low": Flag.HIGH_LOW,
     "updates_volume": Flag.VOLUME,
 }
+_LAST_NS = 2**63 - DAY_NS
+_EXACT = 2**53
 _AUCTIONS = {"open": Flag.AUCTION_OPEN, "close": Flag.AUCTION_CLOSE}
 
 
@@ -61,6 +63,8 @@ def _time(row: Mapping[str, Any], number: int) -> int:
     if isinstance(stamp, datetime):
         return datetime_to_ns(stamp)
     if isinstance(stamp, (int, np.integer)) and not isinstance(stamp, bool):
+        if not -_LAST_NS < stamp < _LAST_NS:
+            raise FeedError(f"row {number}: 'ts' is {stamp} ns; years 1678 to 2261 can be held")
         return int(stamp)
     raise FeedError(f"row {number}: 'ts' is {stamp!r}; give an aware datetime or int nanoseconds")
 
@@ -75,6 +79,8 @@ def _value(row: Mapping[str, Any], field: str, number: int, words: Dictionary) -
         return -1.0 if value is None else float(words.add(value))
     if value is None:
         return float("nan")
+    if isinstance(value, (int, np.integer)) and abs(int(value)) >= _EXACT:
+        raise FeedError(f"row {number}: {field!r} is {value}; whole numbers below 2**53 are exact")
     try:
         return float(value)
     except (TypeError, ValueError) as error:

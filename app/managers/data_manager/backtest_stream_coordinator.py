@@ -35,6 +35,10 @@ _live: list[BacktestStreamCoordinator] = []
 _live_lock = Lock()
 
 
+def _cause(error: BaseException | None) -> str:
+    return "" if error is None else f": {type(error).__name__}: {error}"
+
+
 def get_coordinator() -> BacktestStreamCoordinator:
     """The live coordinator of this process; StateError where there is none."""
     with _live_lock:
@@ -266,6 +270,8 @@ class BacktestStreamCoordinator(Feeding):
             ended = State.COMPLETED if completed else State.STOPPED
             self._control.finish(State.FAILED if self.error is not None else ended)
             self.close_feeding()
+        count = self._player.items_delivered
+        log.info("session %s after %d items%s", self.state, count, _cause(self.error))
         try:
             self._player.tell("end")
         except Exception:

@@ -39,6 +39,24 @@ def expected_minutes(day: TradingDay, now_ns: int) -> Ints:
     return ended
 
 
+def minutes_due(day: TradingDay, now_ns: int) -> int:
+    """How many regular minutes have ended by now."""
+    return sum(
+        min(max(now_ns - part.start_ns, 0), part.end_ns - part.start_ns) // MINUTE_NS
+        for part in day.regular_parts
+    )
+
+
+def quality(day: TradingDay, starts_ns: Ints, now_ns: int) -> float | None:
+    """As ``coverage(...).quality``, of starts that rise and lie in ended regular minutes."""
+    due = minutes_due(day, now_ns)
+    if not due:
+        return None
+    off_grid = (starts_ns % MINUTE_NS).any()
+    received = len(np.unique(starts_ns // MINUTE_NS)) if off_grid else len(starts_ns)
+    return 100.0 * received / due
+
+
 def coverage(day: TradingDay, starts_ns: Ints, now_ns: int) -> Coverage:
     """Coverage at ``now_ns`` by bars with these starts (of any minutes, any order)."""
     minutes = expected_minutes(day, now_ns)

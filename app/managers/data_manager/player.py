@@ -6,6 +6,7 @@ first (columns, digest, view), then consumers are told.
 
 from __future__ import annotations
 
+import logging
 from threading import Condition
 
 from app.managers.data_manager.commands import Unit
@@ -20,6 +21,8 @@ from app.managers.time_manager import ClockWriter, TimeManager, View, Wall
 from app.model import Window, empty_items
 from app.runs.digest import DeliveredWords, Digest
 from app.times import MINUTE_NS, SECOND_NS
+
+log = logging.getLogger(__name__)
 
 _EVER_NS = 2**63 - 1
 
@@ -200,6 +203,7 @@ class Player:
             self._commit(self._time.days[day].first_ns - 1, day=day)
             self._clock.anchor(self._time.view.now_ns)
             self._aim_anew()
+        log.info("trading day %s begins", self._time.days[day].date)
         self.tell("day")
         return True
 

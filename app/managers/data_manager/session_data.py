@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.errors import NotFoundError, nearest
-from app.managers.data_manager.day_book import sum_in_order
-from app.managers.data_manager.gap_detection import coverage
+from app.managers.data_manager.gap_detection import quality
 from app.managers.time_manager import TimeManager, View
 from app.model import (
     FIELDS,
@@ -178,7 +177,7 @@ class SessionData:
         bars = self.today(Stream(symbol, StreamType.BAR, 1), view)
         starts = bars["release_ns"] - MINUTE_NS
         day = self._time.days[view.day]
-        low, high = np.searchsorted(starts, (day.open_ns, day.close_ns))
+        low, high = starts.searchsorted((day.open_ns, day.close_ns)).tolist()
         return bars[low:high], starts[low:high]
 
     def get_latest_bar(self, symbol: str, interval_min: int = 1) -> Items | None:
@@ -212,11 +211,11 @@ class SessionData:
         view = self._time.view if view is None else view
         bars, starts = self.regular_bars(symbol, view)
         day = self._time.days[view.day]
-        quality = None
+        covered = None
         if Stream(symbol, StreamType.BAR, 1) in self._columns:
-            quality = coverage(day, starts, view.now_ns).quality
+            covered = quality(day, starts, view.now_ns)
         if not len(bars):
-            return SessionMetrics(None, None, None, None, None, 0, quality)
+            return SessionMetrics(None, None, None, None, None, 0, covered)
         values: Any = bars["v"]
         high: Floats = values[:, 1]
         return SessionMetrics(
@@ -224,7 +223,7 @@ class SessionData:
             float(high.max()),
             float(values[:, 2].min()),
             float(values[-1, 3]),
-            sum_in_order(values[:, 4]),
+            float(values[:, 4].cumsum()[-1]),
             len(bars),
-            quality,
+            covered,
         )

@@ -213,6 +213,9 @@ def _last_price(bar: Items | None, trades: Items) -> float | None:
 
 def _last_eligible(trades: Items) -> np.void | None:
     high = len(trades)
+    if high and trades["flags"][-1] & Flag.LAST:
+        newest: np.void = trades[-1]
+        return newest
     while high > 0:
         low = max(0, high - _TRADES_BACK)
         found = np.flatnonzero(trades["flags"][low:high] & Flag.LAST)
