@@ -174,6 +174,8 @@ class Hub:
             if subscription is None:
                 continue
             if news.why == "end":
+                if subscription.status:  # the last change of state is one too
+                    self._tell(client, "status", news.status, why="state")
                 self._tell(client, "end", news.status)
             elif news.why in ("state", "day", "speed", "epoch") and subscription.status:
                 self._tell(client, "status", news.status, why=news.why)

@@ -11,7 +11,7 @@ from app.feed.queues import BEFORE_ALL_NS, Merge, StreamQueue
 from app.feed.sources import END_NS
 from app.model import Ints, Items, Stream, empty_items
 
-CHUNK_ROWS = 131_072
+CHUNK_ROWS = 262_144
 
 
 class Chunk:
@@ -75,6 +75,7 @@ class Merger:
         self._through = np.empty(0, np.int64)
         self._place: dict[Stream, int] = {}
         self._arranged = True
+        self._fresh: list[tuple[Stream, Items]] = []
 
     def register(self, queue: StreamQueue) -> None:
         if queue.stream in self.queues:
@@ -104,8 +105,15 @@ class Merger:
         self._arrange()
         queue = self.queues[stream]
         queue.push(items, through_ns, sequence)
-        self.queued_rows += len(items)
+        if len(items):
+            self._fresh.append((stream, items))
+            self.queued_rows += len(items)
         self._through[self._place[stream]] = queue.complete_through_ns
+
+    def take_fresh(self) -> list[tuple[Stream, Items]]:
+        """What was pushed since it was last asked: by batches, where the merge goes by chunks."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     @property
     def horizon_ns(self) -> int:

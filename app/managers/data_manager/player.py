@@ -140,8 +140,9 @@ class Player:
             if not self._merger.can_merge:
                 return
             merge = self._merger.take(_EVER_NS if look_back_ns is None else look_back_ns)
+            fresh = self._merger.take_fresh()
             self._feeding.make_room()
-        for stream, items in merge.parts:
+        for stream, items in fresh:
             self._data.append(stream, items)
         if look_back_ns is not None:
             return

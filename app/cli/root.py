@@ -1,0 +1,48 @@
+"""The commands together, and what an error of any of them looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from app.cli.catalog import cli as catalog_cli
+from app.cli.doctor import add_to as add_doctor
+from app.cli.importing import cli as import_cli
+from app.cli.replay import add_to as add_replay
+from app.cli.serve import add_to as add_serve
+from app.cli.show import exit_code, print_error
+from app.cli.watch import add_to as add_watch
+from app.errors import TapedeckError
+
+
+class _Guarded(TyperGroup):
+    """An error raised on purpose is one line on stderr, never a stack."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TapedeckError as error:
+            print_error(error)
+            raise typer.Exit(exit_code(error)) from error
+
+
+cli = typer.Typer(
+    name="tapedeck",
+    cls=_Guarded,
+    help="Replay recorded markets: a server, a headless replay, and the care of the data.",
+    epilog="Example: tapedeck serve --catalog data/catalog --port 8000",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for add_command in (add_serve, add_replay, add_watch, add_doctor):
+    add_command(cli)
+cli.add_typer(import_cli, name="import")
+cli.add_typer(catalog_cli, name="catalog")
+
+
+def main() -> None:
+    """Entry of the ``tapedeck`` command."""
+    cli()

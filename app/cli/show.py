@@ -1,0 +1,93 @@
+"""Printing: tables and sentences for people, JSON for programs, and how errors end a command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from app.errors import RequestError, SettingsError, TapedeckError
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+
+out = Console()
+err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs, not a table.")]
+
+
+def exit_code(error: TapedeckError) -> int:
+    """2 where what was asked for is wrong, 1 where it did not work."""
+    return USAGE if isinstance(error, RequestError | SettingsError) else FAILURE
+
+
+def print_error(error: TapedeckError) -> None:
+    """One line on stderr."""
+    typer.echo("tapedeck: " + " ".join(str(error).split()), err=True)
+
+
+def settings_of(**options: Any) -> Settings:
+    """The settings, with the options that were given above them."""
+    from settings import load_settings
+
+    given = {name: value for name, value in options.items() if value is not None}
+    return load_settings(**given)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2))
+
+
+def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """A table; columns of numbers are set to the right, and only the last column is folded."""
+    cells = [list(row) for row in rows]
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for place, header in enumerate(headers):
+        numbers = all(isinstance(row[place], int | float | None) for row in cells)
+        if numbers:
+            made.add_column(header, justify="right", no_wrap=True)
+        else:
+            made.add_column(header, overflow="fold", no_wrap=place < len(headers) - 1)
+    for row in cells:
+        made.add_row(*(Text(cell_text(value)) for value in row))
+    return made
+
+
+def cell_text(value: Any) -> str:
+    """Numbers with thousands apart, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.10g}"
+
+
+def split_list(text: str | None) -> list[str] | None:
+    """``a,b`` as a list; None where nothing was given."""
+    return None if text is None else [piece.strip() for piece in text.split(",")]
+
+
+@contextmanager
+def progress_of(title: str) -> Iterator[Any]:
+    """A bar on stderr where that is a terminal; gives the ``(done, total, label)`` to tell it."""
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=err, transient=True, disable=not err.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(title, total=None)
+
+        def tell(done: int, total: int, label: str) -> None:
+            bar.update(task, completed=done, total=total, description=label)
+
+        yield tell

@@ -1,0 +1,80 @@
+"""The Python client of a Tapedeck server.
+
+    from app.client import Tapedeck
+
+    with Tapedeck("http://127.0.0.1:8000") as deck:
+        deck.start(["AIG", "BAC"], "2013-10-07", "2013-10-08", speed=0)
+        for message in deck.stream("bars_1m"):
+            ...
+        frame = deck.bars("AIG", "5m").to_pandas()
+
+``AsyncTapedeck`` has the same calls, to be awaited. Light: neither pandas nor calendars
+are imported, and Arrow with the first table only.
+"""
+
+from app.client.answers import (
+    Bar,
+    Catalog,
+    Clock,
+    Command,
+    Data,
+    Day,
+    DayRecord,
+    Days,
+    Extent,
+    Gap,
+    Progress,
+    Quality,
+    Quote,
+    Session,
+    StreamInfo,
+    Streams,
+    SymbolData,
+    Trade,
+)
+from app.client.http import AsyncTapedeck, Tapedeck
+from app.client.messages import End, Error, Hello, Message, Row, Slices, Snapshot, Status
+from app.client.problems import (
+    ConnectionProblem,
+    ServerProblem,
+    StreamClosedProblem,
+    StreamHoleProblem,
+)
+from app.client.sockets import AsyncStream, Stream
+
+__all__ = [
+    "AsyncStream",
+    "AsyncTapedeck",
+    "Bar",
+    "Catalog",
+    "Clock",
+    "Command",
+    "ConnectionProblem",
+    "Data",
+    "Day",
+    "DayRecord",
+    "Days",
+    "End",
+    "Error",
+    "Extent",
+    "Gap",
+    "Hello",
+    "Message",
+    "Progress",
+    "Quality",
+    "Quote",
+    "Row",
+    "ServerProblem",
+    "Session",
+    "Slices",
+    "Snapshot",
+    "Status",
+    "Stream",
+    "StreamClosedProblem",
+    "StreamHoleProblem",
+    "StreamInfo",
+    "Streams",
+    "SymbolData",
+    "Tapedeck",
+    "Trade",
+]

@@ -1,0 +1,36 @@
+"""The command line as a user calls it, and a small catalog to call it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from app.cli import cli
+from settings import Settings
+from tests.client.small_catalog import write_small_catalog
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def small_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog of two symbols and two days."""
+    return write_small_catalog(tmp_path_factory.mktemp("catalog"))
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Calls ``tapedeck`` in an empty folder, without settings, on a wide terminal."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(field.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    runner = CliRunner()
+
+    def call(*arguments: object) -> Result:
+        return runner.invoke(cli, [str(a) for a in arguments])
+
+    return call
