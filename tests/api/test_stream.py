@@ -114,9 +114,10 @@ def test_status_on_every_change(fake: Fake) -> None:
         session.tell("day")
         session.become(State.COMPLETED, "end")
         frames = one.until("end")
-    assert [f.get("why") for f in frames] == ["session", "state", "state", "speed", "day", None]
+    whys = ["session", "state", "state", "speed", "day", "state", None]
+    assert [f.get("why") for f in frames] == whys
     assert [f["state"] for f in frames] == [
-        "STARTING", "RUNNING", "PAUSED", "PAUSED", "PAUSED", "COMPLETED",
+        "STARTING", "RUNNING", "PAUSED", "PAUSED", "PAUSED", "COMPLETED", "COMPLETED",
     ]  # fmt: skip
     assert frames[3]["speed"] == 5
 
@@ -205,7 +206,8 @@ def test_conflated_clients_get_the_newest_and_the_end(fake: Fake) -> None:
         session.deliver(bar_window(5, 3))
         session.deliver(bar_window(8, 2, symbols=1))
         session.become(State.COMPLETED, "end")
-        last, end = one.receive(), one.receive()
+        last, status, end = one.receive(), one.receive(), one.receive()
+    assert (status["type"], status["state"]) == ("status", "COMPLETED")
     assert (last["prev_seq"], last["seqs"]) == (4, [7, 9])
     assert (last["bars_1m"]["slice"], last["bars_1m"]["symbol"]) == ([0, 1], ["B", "A"])
     assert end["type"] == "end"

@@ -107,7 +107,11 @@ def rows_of(catalog: Catalog, dataset: str, symbol: str) -> tuple[Items, list[di
 
 
 class WatchedFiles(pafs.FileSystemHandler):  # type: ignore[misc]
-    """The local files, every opening recorded; ``gate`` holds up openings while it is not set."""
+    """The local files, every opening recorded.
+
+    ``gate`` holds up openings while it is not set; what is in ``broken`` fails to open, and
+    ``lost`` makes every look at names, sizes and times fail.
+    """
 
     def __init__(self) -> None:
         self._local = pafs.LocalFileSystem()
@@ -116,6 +120,7 @@ class WatchedFiles(pafs.FileSystemHandler):  # type: ignore[misc]
         self.gate.set()
         self.waits = threading.Event()
         self.broken: dict[str, OSError] = {}
+        self.lost: OSError | None = None
 
     @classmethod
     def make(cls) -> tuple[WatchedFiles, pafs.PyFileSystem]:
@@ -138,6 +143,8 @@ class WatchedFiles(pafs.FileSystemHandler):  # type: ignore[misc]
         return "watched"
 
     def get_file_info(self, paths: Sequence[str]) -> Any:
+        if self.lost is not None:
+            raise self.lost
         return self._local.get_file_info(paths)
 
     def get_file_info_selector(self, selector: pafs.FileSelector) -> Any:

@@ -338,6 +338,27 @@ def test_days_are_those_of_paths_or_of_the_rows(tmp_path: Path) -> None:
     assert {e["bars_1m"].days for e in catalog.summary().values()} == {2}
 
 
+def test_a_path_that_names_no_date_is_dated_by_its_rows(tmp_path: Path) -> None:
+    write(tmp_path, "bars_1m/symbol=A/date=today.parquet", bars(1, rows=2))
+    (piece,) = Catalog.open(str(tmp_path)).pieces("bars_1m", "A")
+    assert piece.days == (OPEN_NS // DAY_NS + 1,)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), "utf8")])
+def test_symbols_in_a_column_of_any_text_type(tmp_path: Path, kind: pa.DataType) -> None:
+    table = pa.concat_tables([with_symbol(bars(rows=3, seed=n), f"S{n}") for n in range(3)])
+    column = table["symbol"].cast(kind)
+    table = table.drop_columns(["symbol"]).append_column("symbol", column)
+    write(tmp_path, "bars_1m/all.parquet", table, row_group_size=4)
+    catalog = Catalog.open(str(tmp_path))
+    assert catalog.broken_files == []
+    assert {s: len(rows_of(catalog, "bars_1m", s)[0]) for s in catalog.symbols} == {
+        "S0": 3,
+        "S1": 3,
+        "S2": 3,
+    }
+
+
 @pytest.mark.parametrize("nulls", ["first", "middle", "last"])
 @pytest.mark.parametrize("many", [True, False])
 def test_row_groups_without_any_time_are_read_with_their_neighbours(

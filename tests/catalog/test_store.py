@@ -234,6 +234,18 @@ def test_a_file_system_that_fails_while_reading_names_the_file(tmp_path: Path) -
         catalog.read(catalog.pieces("bars_1m", "AIG")[0], Dictionary())
 
 
+def test_a_file_system_that_is_lost_is_told(tmp_path: Path) -> None:
+    write_day(tmp_path, "bars_1m", "AIG", 0, bars(rows=5))
+    files, fs = WatchedFiles.make()
+    catalog = Catalog.open(str(tmp_path), None, fs)
+    files.lost = OSError("host is down")
+    with pytest.raises(CatalogError, match=r"2024-01-02\.parquet: cannot be looked at.*is down"):
+        catalog.read(catalog.pieces("bars_1m", "AIG")[0], Dictionary())
+    with pytest.raises(CatalogError, match=r"cannot be listed.*host is down"):
+        catalog.refresh()
+    assert catalog.symbols == ["AIG"]
+
+
 def test_times_that_no_nanosecond_can_hold_name_the_file(tmp_path: Path) -> None:
     far = pa.array([OPEN_NS // 10**9, 2**50], pa.int64()).cast(pa.timestamp("s", "UTC"))
     write_day(tmp_path, "bars_1m", "AIG", 0, bars(rows=2, ts=far))

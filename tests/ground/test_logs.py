@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ SIMULATED_NS = parse_time_ns("2013-10-07T13:31:00.5Z")
 log = logging.getLogger("tapedeck.test")
 
 
-def _json_lines(stream: io.StringIO) -> list[dict[str, str]]:
+def _json_lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
