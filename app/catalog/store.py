@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from app.catalog.index import load_index
-from app.catalog.layout import side_path
+from app.catalog.layout import parse_path, side_path
 from app.catalog.location import open_filesystem, redact_uri
 from app.catalog.pieces import Piece
 from app.catalog.reading import PieceReader
@@ -100,11 +101,23 @@ class Catalog:
             f"the catalog has no symbol {hints}; it has {len(known)} symbols{nameless}"
         )
 
-    def check_files(self, datasets: Iterable[str], symbols: Iterable[str]) -> None:
-        """CatalogError for a file of these streams that cannot be read."""
-        wanted, named = set(datasets), set(symbols)
-        for dataset, symbol, message in self._broken.values():
-            if dataset in wanted and (symbol is None or symbol in named):
+    def check_files(
+        self,
+        datasets: Iterable[str],
+        symbols: Iterable[str] | None,
+        first: date = date.min,
+        last: date = date.max,
+    ) -> None:
+        """CatalogError for a file of these streams and dates that cannot be read.
+
+        ``symbols`` None stands for all. A file whose path names no date may hold any.
+        """
+        wanted, named = set(datasets), None if symbols is None else set(symbols)
+        for path, (dataset, symbol, message) in self._broken.items():
+            day = parse_path(path)[2]
+            in_range = day is None or first <= day <= last
+            ours = symbol is None or named is None or symbol in named
+            if dataset in wanted and ours and in_range:
                 raise CatalogError(message)
 
     @property

@@ -51,7 +51,9 @@ def list_(catalog: CatalogUri = None, json: Json = False) -> None:
             for dataset, e in datasets.items()
         ]
         out.print(
-            table(uri, ["symbol", "dataset", "first (UTC)", "last (UTC)", "days", "rows"], rows)
+            table(
+                found.uri, ["symbol", "dataset", "first (UTC)", "last (UTC)", "days", "rows"], rows
+            )
         )
         for sentence in found.broken_files:
             typer.echo(f"broken: {sentence}", err=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.errors import NotFoundError, RangeError, RequestError, TimeError
+from app.errors import CatalogError, NotFoundError, RangeError, RequestError, TimeError
 from app.model import TRADE_CODE, Flag
 from app.times import format_time
 from tests.core.harness import (
@@ -279,3 +279,19 @@ def test_allow_missing(tmp_path: Path) -> None:
         run(tmp_path, symbols=["AAA", "BBB"], streams=both)
     result = run(tmp_path, symbols=["AAA", "BBB"], streams=both, allow_missing=True)
     assert result.session.symbols == ("AAA", "BBB")
+
+
+def test_a_broken_file_is_told_where_it_matters(tmp_path: Path) -> None:
+    """Named or not, in its range; other symbols and days are unaffected."""
+    for symbol in ("AAA", "BBB"):
+        for day in (DAY1, DAY2):
+            write(tmp_path, "bars_1m", symbol, day, session_bars(day))
+    broken = tmp_path / "bars_1m" / "symbol=BBB" / f"date={DAY2}.parquet"
+    broken.write_bytes(broken.read_bytes()[:100])
+    day_two: dict[str, Any] = {"start": str(DAY2), "end": str(DAY2), "history_days": 0}
+    for symbols in (["*"], ["BBB"], ["AAA", "BBB"]):
+        with pytest.raises(CatalogError, match=r"symbol=BBB/date=2013-10-07.parquet"):
+            run(tmp_path, symbols=symbols, **day_two)
+    assert run(tmp_path, symbols=["AAA"], **day_two).status.progress.items_delivered > 390
+    only_one = run(tmp_path, start=str(DAY1), end=str(DAY1), history_days=0)
+    assert only_one.session.symbols == ("AAA", "BBB")

@@ -105,7 +105,7 @@ def resolve(wish: SessionConfig, defaults: SessionDefaults, catalog: Catalog) ->
     if within_day and isinstance(end, int):
         days[-1] = days[-1]._replace(end_ns=end)
     until_ns = days[-1].end_ns if within_day else max(days[-1].midnight_ns, days[-1].end_ns)
-    symbols, streams = _streams(wish, catalog, start_ns, until_ns)
+    symbols, streams = _streams(wish, catalog, days, start_ns, until_ns)
     return ResolvedConfig(
         symbols, streams, wish.start, wish.end, speed, calendar, hours.value, intervals, history,
         wish.start_paused, tuple(days), first_day, start_ns, counted_from_ns, until_ns, within_day,
@@ -173,7 +173,11 @@ def _days(
 
 
 def _streams(
-    wish: SessionConfig, catalog: Catalog, from_ns: int, until_ns: int
+    wish: SessionConfig,
+    catalog: Catalog,
+    days: Sequence[TradingDay],
+    from_ns: int,
+    until_ns: int,
 ) -> tuple[tuple[str, ...], tuple[Stream, ...]]:
     named = None if wish.streams is None else [_source_channel(s) for s in wish.streams]
     if named is not None and not named:
@@ -184,7 +188,8 @@ def _streams(
     if not everything:
         catalog.check_symbols(wish.symbols)
     symbols = sorted(set(catalog.symbols if everything else wish.symbols))
-    catalog.check_files(named or DATASET_TYPES, symbols)
+    listed = None if everything else symbols
+    catalog.check_files(named or DATASET_TYPES, listed, days[0].date, days[-1].date)
     found: list[Stream] = []
     missing: list[str] = []
     for symbol in symbols:

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from app.catalog.location import redact_uri
 from app.catalog.store import Catalog, CatalogEntry, daily_closes
 from app.errors import CatalogError, StateError
 from app.feed.sources import ParquetCandleSource
@@ -101,7 +102,7 @@ class SystemManager:
             symbols = self.catalog().symbols
         except CatalogError as error:
             return str(error)
-        return None if symbols else f"the catalog {self._uri} has no data"
+        return None if symbols else f"the catalog {redact_uri(self._uri or '')} has no data"
 
     def on_session(self, callback: Callable[[ReplaySession], None]) -> None:
         """Call ``callback`` with each new session before its first slice."""
