@@ -18,7 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from app.managers.system_manager import SessionConfig, SessionDefaults, SystemManager
+from app.managers.system_manager import (
+    ReplaySession,
+    SessionConfig,
+    SessionDefaults,
+    SystemManager,
+)
 from app.model import Window
 from benchmarks.replay import DATA
 from benchmarks.workloads import WORKLOADS, prepare
@@ -49,6 +54,14 @@ class Stamps:
         return None
 
 
+def wait_until_read_ahead(session: ReplaySession) -> None:
+    """Idle means idle: the queues are full, nothing is being read."""
+    queued = -1
+    while (now := sum(s.queued for s in session.stream_stats())) != queued:
+        queued = now
+        threading.Event().wait(0.5)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speed", type=float, default=60)
@@ -64,6 +77,7 @@ def main() -> None:
     try:
         wish = SessionConfig(["*"], str(workload.start), str(workload.end), start_paused=True)
         session = manager.start_session(wish)
+        wait_until_read_ahead(session)
         session.resume().result(10)
         threading.Event().wait(options.seconds)
     finally:
