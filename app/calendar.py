@@ -124,11 +124,18 @@ class TradingCalendar:
             raise RangeError(f"calendar {self.name} has no session number {index}")
         return self._day(index, self._close_end(index - 1) if index else None)
 
+    def end_before(self, day: date) -> int:
+        """Where the session before a day ends; items released by then are that session's."""
+        index = self.index_from(day)
+        return self._close_end(index - 1) if index else 0
+
     def next_open_ns(self, now_ns: int) -> int | None:
-        """The first open after ``now_ns``, None beyond the bounds."""
+        """The next start of regular hours, after a break too; None beyond the bounds."""
         opens = self._exchange.opens_nanos
-        at = int(np.searchsorted(opens, now_ns, "right"))
-        return int(opens[at]) if at < len(opens) else None
+        resumed = self._exchange.break_ends_nanos
+        starts = np.sort(np.concatenate([opens, resumed[resumed > 0]]))
+        at = int(starts.searchsorted(now_ns, "right"))
+        return int(starts[at]) if at < len(starts) else None
 
     def local_date(self, ns: int) -> date:
         """The exchange's date at a time."""
@@ -163,7 +170,8 @@ class TradingCalendar:
         breaks = self._breaks(index)
         edges = [open_ns, *(t for pair in breaks for t in pair), close_ns]
         names = ["morning", "afternoon"] if breaks else ["regular"]
-        parts = [Part("pre", first_ns, open_ns)] if first_ns < open_ns else []
+        pre_ns = -(-first_ns // MINUTE_NS) * MINUTE_NS  # a grace may end within a minute
+        parts = [Part("pre", pre_ns, open_ns)] if pre_ns < open_ns else []
         parts += [Part(n, edges[2 * i], edges[2 * i + 1]) for i, n in enumerate(names)]
         if hours_end_ns > close_ns:
             parts.append(Part("post", close_ns, hours_end_ns))

@@ -15,6 +15,7 @@ from app.catalog.schema import NO_TIME_NS
 from app.feed.soundness import invalid_rows
 from app.feed.sources import CandleSource
 from app.model import Batch, Items, Stream, StreamType, pick_items
+from app.times import MINUTE_NS
 
 TAKEN, LATE, DUPLICATE, INVALID = range(4)
 
@@ -22,18 +23,23 @@ TAKEN, LATE, DUPLICATE, INVALID = range(4)
 class RowJudge:
     """Judges the rows of one stream. Not thread-safe: one caller at a time.
 
-    Invalid: see ``invalid_rows``. Late: released below the stream's highest release so
-    far. Duplicate: a bar with the release of an earlier one; equal ticks are real.
+    Invalid: see ``invalid_rows``; with ``on_grid`` also a bar off the minute grid, which would
+    be known only after the bucket that it belongs to. Late: released below the stream's
+    highest release so far. Duplicate: a bar with the release of an earlier one; equal ticks
+    are real.
     """
 
-    def __init__(self, kind: StreamType) -> None:
+    def __init__(self, kind: StreamType, on_grid: bool = False) -> None:
         self._kind = kind
+        self._on_grid = on_grid and kind is StreamType.BAR
         self._latest_ns = NO_TIME_NS
 
     def judge(self, items: Items) -> Any:
         """For each of the next rows TAKEN, or why not."""
         fate = np.full(len(items), TAKEN, np.int8)
         fate[invalid_rows(self._kind, items)] = INVALID
+        if self._on_grid:
+            fate[items["release_ns"] % MINUTE_NS != 0] = INVALID
         valid = np.flatnonzero(fate == TAKEN)
         if not len(valid):
             return fate

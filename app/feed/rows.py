@@ -45,6 +45,7 @@ def rows_to_items(
     if isinstance(rows, np.ndarray):
         if rows.dtype != ITEM:
             raise FeedError(f"an array of {rows.dtype} was fed; give mappings or ITEM records")
+        _check_records(kind, rows, words)
         copied: Items = rows.copy()
         return copied
     if not len(rows):
@@ -56,6 +57,16 @@ def rows_to_items(
     if kind is StreamType.TRADE:
         flags = [_trade_flags(row) for row in rows]
     return make_items(stream_code(kind, interval), release, flags, *columns)
+
+
+def _check_records(kind: StreamType, rows: Items, words: Dictionary) -> None:
+    code = stream_code(kind, 1 if kind is StreamType.BAR else 0)
+    if (rows["stream"] != code).any():
+        raise FeedError(f"records of another stream were fed as {kind}: their code must be {code}")
+    for place, field in enumerate(FIELDS[kind]):
+        numbers = rows["v"][:, place]
+        if field in TEXTS and not ((numbers >= -1) & (numbers < len(words))).all():
+            raise FeedError(f"{field!r} has a number beyond the {len(words)} known words")
 
 
 def _time(row: Mapping[str, Any], number: int) -> int:

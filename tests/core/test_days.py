@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.errors import CatalogError, NotFoundError, RangeError, RequestError, TimeError
+from app.managers.system_manager import ReplaySession
 from app.model import TRADE_CODE, Flag
 from app.times import format_time
 from tests.core.harness import (
@@ -226,13 +227,20 @@ def test_official_close_by_auction_is_known_only_after_it(tmp_path: Path) -> Non
         prints.append(trade(close + seconds * SECOND, price, auction="close"))
     write(tmp_path, "trades", "AAA", DAY1, prints)
     write(tmp_path, "bars_1m", "AAA", DAY2, session_bars(DAY2))
+
+    def record(session: ReplaySession) -> tuple[float | None, str | None]:
+        one = session.day_records()[1][0].symbols["AAA"]
+        return one.official_close, one.close_source
+
     with open_session(tmp_path, end=str(DAY2), start_paused=True) as (_, _, session):
+        session.step("bar", 391).result(10)
+        assert session.view().now_ns == close
+        assert record(session) == (None, None)
         session.step("day", 1).result(10)
         assert session.view().now_ns == close + MINUTE
-        assert session.day_records()[1][0].symbols["AAA"].official_close is None
+        assert record(session) == (14.5, "auction"), "of several prints the last that is known"
         session.step("slice", 1).result(10)
-        record = session.day_records()[1][0].symbols["AAA"]
-        assert (record.official_close, record.close_source) == (14.75, "auction")
+        assert record(session) == (14.75, "auction")
         assert session.summary(None).symbols["AAA"].prev_close == 14.75
 
 

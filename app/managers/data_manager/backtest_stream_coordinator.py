@@ -18,7 +18,7 @@ from app.managers.data_manager.control import Control
 from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
 from app.managers.data_manager.delivery import Delivery, MergedStream
 from app.managers.data_manager.feeding import Feeding
-from app.managers.data_manager.merge import StreamStats
+from app.managers.data_manager.merge import StreamStats, stream_stats
 from app.managers.data_manager.playback import Act
 from app.managers.data_manager.player import Player
 from app.managers.data_manager.session_data import SessionData
@@ -56,7 +56,7 @@ class BacktestStreamCoordinator(Feeding):
         data: SessionData,
         *,
         speed: float = 0.0,
-        start_ns: int | None = None,
+        look_back_ns: int | None = None,
         counted_from_ns: int | None = None,
         words: Dictionary | None = None,
         queue_rows: int = 1_000_000,
@@ -67,8 +67,9 @@ class BacktestStreamCoordinator(Feeding):
             if _live:
                 raise StateError("a coordinator is live in this process; close it first", "LIVE")
             _live.append(self)
-        start = time_manager.days[time_manager.first_day].first_ns if start_ns is None else start_ns
-        counted = start if counted_from_ns is None else counted_from_ns
+        first_ns = time_manager.days[time_manager.first_day].first_ns
+        look_back = first_ns - 1 if look_back_ns is None else look_back_ns
+        counted = first_ns if counted_from_ns is None else counted_from_ns
         self._changed = Condition()
         super().__init__(self._changed, time_manager, data, counted, queue_rows, words)
         self.error: BaseException | None = None
@@ -77,11 +78,17 @@ class BacktestStreamCoordinator(Feeding):
         self._clock = time_manager.take_writer(self._wall, speed)
         self._control = Control(self._changed, time_manager, self._clock)
         self._player = Player(
-            self._changed, time_manager, self._clock, self._wall, self, data, self._control, start
+            self._changed,
+            time_manager,
+            self._clock,
+            self._wall,
+            self,
+            data,
+            self._control,
+            look_back,
         )
         self._start_paused = start_paused
         self._stopping = False
-        self._started = False
         self._clock_thread: Thread | None = None
         self._worker = Thread(target=self._merge_worker, name="BacktestStreamWorker", daemon=True)
 
@@ -127,11 +134,12 @@ class BacktestStreamCoordinator(Feeding):
     def get_queue_stats(self) -> list[StreamStats]:
         """Of every stream: queued rows, their times, how far complete, delivered rows."""
         with self._changed:
-            return self.merger.stats(self._player.chunk.waiting, self.symbols)
+            figures, waiting = self.merger.figures(), self._player.chunk.waiting
+        return stream_stats(figures, waiting)
 
     def get_merged_stream(self) -> MergedStream:
         """An iterator over every slice from now on; the clock waits for its reader."""
-        stream = MergedStream(self.wake)
+        stream = MergedStream(self.delivery, self.wake)
         self.delivery.attach(stream)
         return stream
 
@@ -192,7 +200,7 @@ class BacktestStreamCoordinator(Feeding):
     def fail(self, error: BaseException) -> None:
         """End as FAILED, with the first error as its cause; any thread."""
         with self._changed:
-            if self.error is None and not self._stopping:
+            if self.error is None and not self._stopping and self.state not in ENDED:
                 self.error = error
             self._changed.notify_all()
 
@@ -234,35 +242,42 @@ class BacktestStreamCoordinator(Feeding):
     def _merge_worker(self) -> None:
         completed = False
         try:
-            while not self._over() and not self._player.load_look_back():
+            while not self._over() and not self._player.load_look_back(self._over):
                 pass
             if not self._over():
                 self._player.begin(self._start_paused)
             while not self._over() and not completed:
                 completed = not self._advance()
-        except Exception as error:
+        except BaseException as error:
             log.exception("the merge thread failed")
             self.fail(error)
-        self._finish(completed)
+        finally:
+            self._finish(completed)
 
     def _advance(self) -> bool:
         """One move. False when the last day is over."""
         self._player.fetch_when_empty()
+        self._apply_commands()
         with self._changed:
             if self._over():
                 return True
-            changes = self._control.apply()
-            if not changes:
-                move = self._player.next_move()
-                if move.act is Act.WAIT:
+            move = self._player.next_move()
+            if move.act is Act.WAIT:
+                if not self._control.has_commands:
                     self._wall.wait(self._changed, move.deadline_ns)
-                    return True
-        if not changes:
-            return self._player.do(move)
-        self._ensure_clock_thread()
-        for why in changes:
+                return True
+        return self._player.do(move)
+
+    def _apply_commands(self) -> None:
+        """Those that wait now; further ones after the next move, so that none starves it."""
+        with self._changed:
+            if self._over():
+                return
+            changes = self._control.apply()
+        self._control.flush()
+        for why in dict.fromkeys(changes):  # each once: what it tells is the state after all
+            self._ensure_clock_thread()
             self._player.tell(why)
-        return True
 
     def _finish(self, completed: bool) -> None:
         """The last act of the merge thread: the final state, and an answer for all who wait."""
@@ -270,12 +285,10 @@ class BacktestStreamCoordinator(Feeding):
             ended = State.COMPLETED if completed else State.STOPPED
             self._control.finish(State.FAILED if self.error is not None else ended)
             self.close_feeding()
+        self._control.flush()
         count = self._player.items_delivered
         log.info("session %s after %d items%s", self.state, count, _cause(self.error))
-        try:
-            self._player.tell("end")
-        except Exception:
-            log.exception("a consumer failed at the session's end")
+        self._player.delivery.end(self.state, self.view)
 
     def _ensure_clock_thread(self) -> None:
         with self._changed:
@@ -295,6 +308,6 @@ class BacktestStreamCoordinator(Feeding):
                         self._player.tick()
                     until_ns = self._wall.now_ns() + _TICK_NS if runs else None
                     self._wall.wait(self._changed, until_ns)
-        except Exception as error:
+        except BaseException as error:
             log.exception("the clock thread failed")
             self.fail(error)

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.errors import StateError
 from app.managers.lifecycle import State
+from app.managers.time_manager import View
 
 
 class Unit(StrEnum):
@@ -39,6 +39,7 @@ class Command:
         self.speed = 0.0
         self.unit = Unit.SLICE
         self.count = 0  # what is left of a step
+        self.began: View | None = None  # the view at which a step began
         self.target_ns: int | None = None  # where a step by bar stands next
 
     def answer(self, time_ns: int, seq: int, state: State, interrupted: bool = False) -> None:
@@ -66,13 +67,11 @@ class CommandQueue:
         self._waiting.append(command)
         return command
 
-    def take(self) -> Command | None:
-        return self._waiting.popleft() if self._waiting else None
+    def take_all(self) -> list[Command]:
+        """What waits now, in order of arrival."""
+        taken = list(self._waiting)
+        self._waiting.clear()
+        return taken
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
-
-    def refuse_all(self, state: State) -> None:
-        """Answer what still waits when the session is over."""
-        while command := self.take():
-            command.refuse(StateError(f"the session is {state}: it takes no {command.name}", state))

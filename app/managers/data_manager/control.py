@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from threading import Condition
 
 from app.errors import StateError
@@ -21,6 +23,7 @@ class Control:
         self._time = time_manager
         self._clock = clock
         self._commands = CommandQueue()
+        self._answers: deque[Callable[[], None]] = deque()
         self._closed = False
 
     def submit(self, name: str, fill: Callable[[Command], None] | None = None) -> Command:
@@ -34,19 +37,23 @@ class Control:
             self._changed.notify_all()
             return command
 
+    @property
+    def has_commands(self) -> bool:
+        return bool(self._commands)
+
     def next_number(self) -> int:
         """A number for a command that is carried out elsewhere (stop); any thread."""
         with self._changed:
             return self._commands.next_number()
 
     def apply(self) -> list[str]:
-        """Apply what waits, in order of arrival; gives what was changed ("state", "speed")."""
+        """Apply what waits now, in order of arrival; what was changed ("state", "speed")."""
         changes: list[str] = []
-        while command := self._commands.take():
+        for command in self._commands.take_all():
             try:
                 changes.append(self._apply(command))
             except StateError as error:
-                command.refuse(error)
+                self._answers.append(partial(command.refuse, error))
                 continue
             if command is not self.step:
                 self._answer(command)
@@ -64,6 +71,7 @@ class Control:
             self._clock.anchor(self._time.view.now_ns)
             if command.name == "step":
                 self.step = command
+                command.began = self._time.view
         return "state"
 
     def move(self, state: State) -> None:
@@ -75,14 +83,15 @@ class Control:
     def count_step(self, done: int) -> bool:
         """Count a step down; True when it is over and the session PAUSED again. Takes the lock."""
         with self._changed:
-            if self.step is None:
-                return False
+            if self.step is None or self.state is not State.RUNNING:
+                return False  # it was stopped meanwhile
             self.step.count -= done
             if self.step.count > 0:
                 return False
             self.move(State.PAUSED)
             self.answer_step()
-            return True
+        self.flush()
+        return True
 
     def answer_step(self, interrupted: bool = False) -> None:
         step, self.step = self.step, None
@@ -91,7 +100,13 @@ class Control:
 
     def _answer(self, command: Command, interrupted: bool = False) -> None:
         view = self._time.view
-        command.answer(view.now_ns, view.seq, self.state, interrupted)
+        answer = partial(command.answer, view.now_ns, view.seq, self.state, interrupted)
+        self._answers.append(answer)
+
+    def flush(self) -> None:
+        """Answer who waits; outside the lock, for a caller may do anything with the answer."""
+        while self._answers:
+            self._answers.popleft()()
 
     def close(self, state: State) -> None:
         """Take no further commands; a live session goes to ``state``."""
@@ -104,6 +119,8 @@ class Control:
         """The final state; whoever waits is answered."""
         self.state = state
         self.answer_step(interrupted=state is not State.COMPLETED)
-        self._commands.refuse_all(state)
+        for command in self._commands.take_all():
+            error = StateError(f"the session is {state}: it takes no {command.name}", state)
+            self._answers.append(partial(command.refuse, error))
         self._closed = True
         self._changed.notify_all()

@@ -39,19 +39,17 @@ class DataFeedLoop(Thread):
         self._waiting = [(s.complete_through_ns, n, s) for n, s in enumerate(sources)]
         heapify(self._waiting)
         self._pool = pool
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._room = asyncio.Event()
         self._stopping = False
 
     def run(self) -> None:
         try:
-            self._coordinator.on_room(self._wake)
-            self._loop.run_until_complete(self._feed())
-        except Exception as error:
+            asyncio.run(self._feed())
+        except BaseException as error:
             self._coordinator.fail(error)
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
-            self._loop.close()
 
     def stop(self) -> None:
         """End soon; any thread, any number of times."""
@@ -59,10 +57,14 @@ class DataFeedLoop(Thread):
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits on it any more
-            self._loop.call_soon_threadsafe(self._room.set)
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits on it any more
+                loop.call_soon_threadsafe(self._room.set)
 
     async def _feed(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._coordinator.on_room(self._wake)
         # Said first, or nothing is merged before every stream was read once.
         for _, _, source in self._waiting:
             through_ns = source.complete_through_ns

@@ -91,7 +91,7 @@ class DataUpkeepThread(Thread):
                 if self._before_work is not None:
                     self._before_work()
                 self._do(work)
-        except Exception as error:
+        except BaseException as error:
             self._target.fail(error)
 
     def _next(self) -> _Work | None:
@@ -105,18 +105,15 @@ class DataUpkeepThread(Thread):
             self._book.add_auctions(number, work.auctions, AUCTION_GRACE_NS)
         items, through = work.items, work.through_ns
         if work.stream.type is StreamType.BAR:
-            self._note_bars(number, items)
+            self._book.add_bars(number, items)
         for stream, resampler in self._chains.get(work.stream, ()):
             made = resampler.push(items, through)
             if stream.interval_min == 1:
-                self._note_bars(number, made)
+                self._book.add_bars(number, made)
                 items = made  # the longer ones are made of these
             self._target.offer_derived(stream, made, through)
         self._through[self._place[work.stream]] = through
         self._close_days()
-
-    def _note_bars(self, number: int, items: Items) -> None:
-        self._book.add_bars(number, items)
 
     def _close_days(self) -> None:
         while self._day < len(self._days):

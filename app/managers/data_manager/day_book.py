@@ -14,7 +14,7 @@ import numpy as np
 
 from app.calendar import TradingDay
 from app.day_table import Grid
-from app.managers.data_manager.gap_detection import Coverage, find_gaps
+from app.managers.data_manager.gap_detection import Coverage, expected_minutes, find_gaps
 from app.model import Floats, Items
 from app.times import MINUTE_NS
 
@@ -23,11 +23,10 @@ DAILY, AUCTION, LAST_MINUTE = "daily", "auction", "last_minute"
 
 
 class OfficialClose(NamedTuple):
-    """The close, where it came from, and when it was known."""
+    """The close, and where it came from."""
 
     price: float
     source: str
-    known_ns: int
 
 
 class SymbolDay(NamedTuple):
@@ -39,7 +38,6 @@ class SymbolDay(NamedTuple):
     close: float | None
     volume: float | None
     coverage: Coverage | None  # None for a symbol without bars of any kind
-    official: OfficialClose | None
 
 
 def sum_in_order(values: Floats, start: float = 0.0) -> float:
@@ -53,10 +51,11 @@ class _Page:
     def __init__(self, day: TradingDay, symbols: int) -> None:
         self.day = day
         self.ohlcv = np.full((symbols, 5), np.nan)
-        self.minutes = day.regular_minutes()
+        self.minutes = expected_minutes(day, day.end_ns)  # a session may end within the day
         self.there = np.zeros((symbols, len(self.minutes)), bool)
         self.packed: Any = None
-        self.auctions: dict[int, tuple[int, float]] = {}
+        self.auctions: dict[int, list[tuple[int, float]]] = {}  # by symbol: time, price
+        self.days: dict[int, SymbolDay] = {}  # made once the page is closed
 
     def add(self, symbol: int, ohlc: Floats, volumes: Floats, starts: Any) -> None:
         row = self.ohlcv[symbol]
@@ -107,6 +106,7 @@ class DayBook:
         """Count 1m bars of one symbol, rising in time; only its regular minutes matter here."""
         starts = items["release_ns"] - MINUTE_NS
         part, regular = self._grid.part_of(starts)
+        regular &= items["release_ns"] <= self._days[-1].end_ns
         rows: Any = items["v"][regular]
         if not len(rows):
             return
@@ -131,7 +131,8 @@ class DayBook:
             time_ns, price = int(trade["release_ns"]), float(trade["v"][0])
             for number, day in enumerate(self._days):
                 if day.close_ns <= time_ns <= day.close_ns + grace_ns:
-                    self._page(number).auctions[symbol] = (time_ns, price)
+                    prints = self._page(number).auctions.setdefault(symbol, [])
+                    prints.append((time_ns, price))
 
     def close_day(self, day: int) -> None:
         """The day is complete: its page is read-only from now on."""
@@ -140,28 +141,40 @@ class DayBook:
     def symbol_day(self, day: int, symbol: int) -> SymbolDay:
         """The record of a closed day."""
         page = self._pages[day]
+        known = page.days.get(symbol)
+        if known is None:
+            known = page.days[symbol] = self._make_day(page, symbol)
+        return known
+
+    def _make_day(self, page: _Page, symbol: int) -> SymbolDay:
         row = page.ohlcv[symbol].tolist()
         has_bars = row[0] == row[0]
         there = page.minutes_there(symbol)
         found = Coverage(int(there.sum()), len(there), find_gaps(page.minutes, there))
         o, h, low, c, v = row if has_bars else [None] * 5
         cover = found if self._with_bars[symbol] else None
-        return SymbolDay(o, h, low, c, v, cover, self.official_close(day, symbol))
+        return SymbolDay(o, h, low, c, v, cover)
 
-    def official_close(self, day: int, symbol: int) -> OfficialClose | None:
-        """The catalog's daily close, else the closing auction, else the last regular minute's."""
+    def official_close(self, day: int, symbol: int, now_ns: int) -> OfficialClose | None:
+        """The catalog's daily close, else the closing auction, else the last regular minute's.
+
+        Of several prints the last one that is known by now; None before the day's close.
+        """
         page = self._pages[day]
-        end_ns = max(page.day.end_ns, page.day.close_ns)  # a session may end within the day
+        if now_ns < max(page.day.end_ns, page.day.close_ns):
+            return None
         daily = self._daily.get(self._symbols[symbol])
         if daily:
             price = daily.get((page.day.date - _EPOCH).days)
             if price is not None:
-                return OfficialClose(price, DAILY, end_ns)
-        auction = page.auctions.get(symbol)
-        if auction is not None:
-            return OfficialClose(auction[1], AUCTION, max(end_ns, auction[0]))
+                return OfficialClose(price, DAILY)
+        prints = [price for time_ns, price in page.auctions.get(symbol, ()) if time_ns <= now_ns]
+        if prints:
+            return OfficialClose(prints[-1], AUCTION)
         close = float(page.ohlcv[symbol, 3])
-        return None if np.isnan(close) else OfficialClose(close, LAST_MINUTE, end_ns)
+        return None if np.isnan(close) else OfficialClose(close, LAST_MINUTE)
 
     def has(self, day: int) -> bool:
-        return day in self._pages
+        """Whether the day is closed: before that its page is not for readers."""
+        page = self._pages.get(day)
+        return page is not None and page.packed is not None

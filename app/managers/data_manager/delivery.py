@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from threading import Condition
+from functools import partial
+from threading import Condition, Lock
 from typing import Protocol
 
 from app.managers.lifecycle import ENDED, State
 from app.managers.time_manager import View
 from app.model import Slice, Window
+
+log = logging.getLogger(__name__)
 
 Listener = Callable[[View], None]
 
@@ -36,19 +40,29 @@ class Delivery:
     def __init__(self) -> None:
         self.consumers: tuple[WindowConsumer, ...] = ()
         self._listeners: tuple[Listener, ...] = ()
+        self._changing = Lock()
+        self._last: tuple[State, View] | None = None
 
     def attach(self, consumer: WindowConsumer) -> None:
-        self.consumers = (*self.consumers, consumer)
+        """Add a consumer; one that comes after the end is told so."""
+        with self._changing:
+            self.consumers = (*self.consumers, consumer)
+            last = self._last
+        if last is not None:
+            consumer.on_state(*last, "end")
 
     def detach(self, consumer: WindowConsumer) -> None:
-        self.consumers = tuple(c for c in self.consumers if c is not consumer)
+        with self._changing:
+            self.consumers = tuple(c for c in self.consumers if c is not consumer)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every commit, until the function given back is called."""
-        self._listeners = (*self._listeners, listener)
+        with self._changing:
+            self._listeners = (*self._listeners, listener)
 
         def remove() -> None:
-            self._listeners = tuple(one for one in self._listeners if one is not listener)
+            with self._changing:
+                self._listeners = tuple(one for one in self._listeners if one is not listener)
 
         return remove
 
@@ -71,6 +85,18 @@ class Delivery:
             consumer.on_state(state, view, why)
         self._tell(view)
 
+    def end(self, state: State, view: View) -> None:
+        """Tell every one that it is over; one that fails keeps none of the others from it."""
+        with self._changing:
+            self._last = (state, view)
+            told = [partial(c.on_state, state, view, "end") for c in self.consumers]
+            told += [partial(listener, view) for listener in self._listeners]
+        for tell in told:
+            try:
+                tell()
+            except Exception:
+                log.exception("a consumer failed at the session's end")
+
     def _tell(self, view: View) -> None:
         for listener in self._listeners:
             listener(view)
@@ -82,7 +108,8 @@ class MergedStream:
     It is lossless: when ``most_windows`` wait unread, the clock is held.
     """
 
-    def __init__(self, wake: Callable[[], None], most_windows: int = 8) -> None:
+    def __init__(self, delivery: Delivery, wake: Callable[[], None], most_windows: int = 8) -> None:
+        self._delivery = delivery
         self._wake = wake
         self._most_windows = most_windows
         self._windows: deque[Window] = deque()
@@ -97,8 +124,9 @@ class MergedStream:
 
     def on_window(self, window: Window) -> None:
         with self._changed:
-            self._windows.append(window)
-            self._changed.notify()
+            if not self._ended:
+                self._windows.append(window)
+                self._changed.notify()
 
     def on_state(self, state: State, view: View, why: str) -> None:
         if state in ENDED:
@@ -112,6 +140,7 @@ class MergedStream:
             self._ended = True
             self._windows.clear()
             self._changed.notify()
+        self._delivery.detach(self)
         self._wake()
 
     def __iter__(self) -> Iterator[Slice]:

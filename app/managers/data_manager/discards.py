@@ -19,20 +19,21 @@ class DiscardLog:
 
     def __init__(self) -> None:
         self._known = np.zeros(len(REASONS), np.int64)
-        self._ahead: list[tuple[Ints, Any]] = []
+        self._ahead: list[tuple[int, Ints, Ints]] = []  # reason, times, rows at each
 
     def add(self, known_ns: Ints, reasons: Any) -> None:
         """Note rows: when each is known, and the number of its reason in REASONS."""
-        if len(known_ns):
-            self._ahead.append((known_ns, reasons))
+        for reason in np.unique(reasons).tolist():
+            times, counts = np.unique(known_ns[reasons == reason], return_counts=True)
+            self._ahead.append((reason, times, counts))  # a day's end stands there once
 
     def counts(self, now_ns: int) -> dict[str, int]:
         """By reason, what is known at ``now_ns``; asked for rising times only."""
         ahead = []
-        for known_ns, reasons in self._ahead:
-            past = known_ns <= now_ns
-            self._known += np.bincount(reasons[past], minlength=len(REASONS))
-            if not past.all():
-                ahead.append((known_ns[~past], reasons[~past]))
+        for reason, times, counts in self._ahead:
+            past = int(times.searchsorted(now_ns, "right"))
+            self._known[reason] += counts[:past].sum()
+            if past < len(times):
+                ahead.append((reason, times[past:], counts[past:]))
         self._ahead = ahead
         return dict(zip(REASONS, self._known.tolist(), strict=True))

@@ -10,6 +10,7 @@ from app.day_table import DayTable
 from app.errors import BehindHorizonError, RequestError, StreamClosedError
 from app.feed.queues import StreamQueue
 from app.feed.rows import rows_to_items
+from app.feed.soundness import invalid_rows
 from app.feed.sources import END_NS
 from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
 from app.managers.data_manager.discards import DiscardLog
@@ -47,7 +48,10 @@ class Feeding:
         self._table = DayTable(time_manager.days)
         self._intakes: dict[Stream, Intake] = {}
         self._ended: set[Stream] = set()
+        self._dropped: set[Stream] = set()
+        self._started = False
         self._closed = False
+        self.needed_ns = 0  # how far the merge needs the sources to be known
         self._on_room: Callable[[], None] | None = None
 
     def register_stream(
@@ -62,20 +66,28 @@ class Feeding:
                 "inputs; longer bars are derived from them (derived_intervals)"
             )
         stream = Stream(symbol, kind, interval)
+        with self._lock:
+            late = self._started and self.upkeep is not None
+            if stream in self._dropped or late:
+                what = "was dropped" if stream in self._dropped else "comes after the start"
+                raise StreamClosedError(
+                    f"stream {symbol} {stream.channel} {what}: streams are registered before "
+                    "the worker is started, and once"
+                )
         number = self._open(stream, sequenced)
         self._intakes[stream] = Intake(stream, number, self._table, self._counted_from_ns)
         return stream
 
     def register_derived(self, stream: Stream) -> None:
         """Open a stream that the upkeep thread feeds."""
-        self._open(stream, False)
+        self._open(stream, False, derived=True)
 
-    def _open(self, stream: Stream, sequenced: bool) -> int:
+    def _open(self, stream: Stream, sequenced: bool, derived: bool = False) -> int:
         if stream.symbol not in self._session.symbols:
             raise RequestError(f"symbol {stream.symbol!r} is none of this session's symbols")
         number = self._session.symbols.index(stream.symbol)
         with self._lock:
-            self.merger.register(StreamQueue(stream, number, sequenced))
+            self.merger.register(StreamQueue(stream, number, sequenced), derived)
             self._session.add_stream(stream)
         return number
 
@@ -87,6 +99,7 @@ class Feeding:
                 raise StreamClosedError(f"stream {stream} is not registered")
             self.merger.deregister(stream)
             self._intakes.pop(stream, None)
+            self._dropped.add(stream)
             self._lock.notify_all()
         if self.upkeep is not None:
             self.upkeep.offer(stream, _no_items(), _no_items(), END_NS)
@@ -111,7 +124,8 @@ class Feeding:
         stream = Stream(symbol, kind, 1 if kind is StreamType.BAR else 0)
         items = rows_to_items(kind, rows, self.source_words)
         if complete_through_ns is None:
-            complete_through_ns = int(items["release_ns"].max()) - 1 if len(items) else 0
+            sound = items["release_ns"][~invalid_rows(kind, items)]
+            complete_through_ns = int(sound.max()) - 1 if len(sound) else 0
         self.wait_for_room(stream)
         self.take_batch(Batch(stream, items, complete_through_ns))
 
@@ -149,10 +163,13 @@ class Feeding:
             raise StreamClosedError(f"stream {stream.symbol} {stream.channel} {what}: not fed")
         taken = intake.take(batch.items, batch.sequence)
         with self._lock:
+            if self._closed or stream not in self.merger.queues:
+                raise StreamClosedError(f"{stream.symbol} {stream.channel}: the session takes none")
             self._refuse_past(stream, taken.items)
             self.discards.add(taken.known_ns, taken.discarded)
             if batch.complete_through_ns == END_NS:
                 self._ended.add(stream)
+                self._lock.notify_all()
             self._push(stream, taken.items, batch.complete_through_ns, taken.sequence)
             if self.upkeep is not None:
                 through = batch.complete_through_ns
@@ -162,6 +179,7 @@ class Feeding:
         """Queue derived bars; called by the upkeep thread."""
         with self._lock:
             if stream in self.merger.queues:
+                self._refuse_past(stream, items)
                 self._push(stream, items, through_ns, None)
 
     def _push(self, stream: Stream, items: Items, through_ns: int, sequence: Any) -> None:
@@ -181,16 +199,28 @@ class Feeding:
     # -- backpressure ------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        """Whether more rows may be queued: below the bound, or the merge is starving."""
+        """Whether more rows may be queued: below the bound, or as far as the merge needs them."""
+        with self._lock:
+            return self._has_room()
+
+    def _has_room(self) -> bool:
+        needed_ns = max(self.needed_ns, self.merger.merged_through_ns)
         return (
-            self._closed or self.merger.queued_rows < self._queue_rows or not self.merger.can_merge
+            self._closed
+            or self.merger.queued_rows < self._queue_rows
+            or self.merger.source_horizon_ns <= needed_ns
         )
+
+    @property
+    def all_read(self) -> bool:
+        """Whether every source stream has ended; under the lock."""
+        return self._intakes.keys() <= self._ended
 
     def wait_for_room(self, stream: Stream) -> None:
         """Block until there is room. Never while another stream starves: it would wait for ever."""
         with self._lock:
             if stream in self.merger.queues:
-                self._lock.wait_for(self.has_room)
+                self._lock.wait_for(self._has_room)
 
     def on_room(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` (quick, any thread) whenever rows were taken from the queues."""

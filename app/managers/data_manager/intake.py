@@ -46,7 +46,7 @@ class Intake:
         self._symbol = symbol
         self._table = table
         self._counted_from_ns = counted_from_ns  # rows before it are look-back
-        self._judge = RowJudge(stream.type)
+        self._judge = RowJudge(stream.type, on_grid=True)
         self._highest_ns = counted_from_ns
 
     def take(self, items: Items, sequence: Ints | None = None) -> Taken:
@@ -60,7 +60,7 @@ class Intake:
         items["symbol"] = self._symbol
         items["flags"] |= np.where(post_close, np.uint16(Flag.POST_CLOSE), np.uint16(0))
         taken = fate == _TAKEN
-        counted = ~taken & ((release >= self._counted_from_ns) | (release == NO_TIME_NS))
+        counted = ~taken & ((starts >= self._counted_from_ns) | (release == NO_TIME_NS))
         auctions = self._auctions(items, fate)
         kept = items if taken.all() else pick_items(items, taken)
         values: Any = kept["v"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,18 +76,23 @@ class Merger:
         self._through = np.empty(0, np.int64)
         self._place: dict[Stream, int] = {}
         self._arranged = True
+        self._derived: set[Stream] = set()
+        self._is_source = np.empty(0, bool)
         self._fresh: list[tuple[Stream, Items]] = []
 
-    def register(self, queue: StreamQueue) -> None:
+    def register(self, queue: StreamQueue, derived: bool = False) -> None:
         if queue.stream in self.queues:
             raise StreamClosedError(f"stream {queue.stream} is registered already")
         queue.complete_through_ns = max(queue.complete_through_ns, self.merged_through_ns)
         self.queues[queue.stream] = queue
+        if derived:
+            self._derived.add(queue.stream)
         self.delivered[queue.stream] = 0
         self._arranged = False
 
     def deregister(self, stream: Stream) -> None:
         queue = self.queues.pop(stream)
+        self._fresh = [(one, items) for one, items in self._fresh if one != stream]
         self.queued_rows -= queue.rows
         self._arranged = False
 
@@ -98,6 +104,7 @@ class Merger:
         self._ordered = sorted(self.queues.values(), key=lambda q: q.order)
         self._place = {q.stream: i for i, q in enumerate(self._ordered)}
         self._through = np.array([q.complete_through_ns for q in self._ordered], np.int64)
+        self._is_source = np.array([q.stream not in self._derived for q in self._ordered], bool)
 
     def push(
         self, stream: Stream, items: Items, through_ns: int, sequence: Ints | None = None
@@ -122,6 +129,13 @@ class Merger:
         return int(self._through.min()) if len(self._through) else END_NS
 
     @property
+    def source_horizon_ns(self) -> int:
+        """How far the streams are complete that are not derived."""
+        self._arrange()
+        sources = self._through[self._is_source]
+        return int(sources.min()) if len(sources) else END_NS
+
+    @property
     def can_merge(self) -> bool:
         return self.horizon_ns > self.merged_through_ns
 
@@ -143,28 +157,51 @@ class Merger:
             if stream in self.delivered:
                 self.delivered[stream] += len(items)
 
-    def stats(self, waiting: Items, symbols: tuple[str, ...]) -> list[StreamStats]:
-        """All streams, by symbol and rank; ``waiting`` is merged and not yet delivered."""
-        self._arrange()
-        found = []
-        for queue in sorted(self._ordered, key=lambda q: (q.stream.symbol, q.stream.rank)):
-            mine = waiting[
-                (waiting["symbol"] == queue.symbol) & (waiting["stream"] == queue.stream.code)
-            ]["release_ns"]
-            oldest = int(mine[0]) if len(mine) else queue.oldest_ns
-            newest = queue.newest_ns if queue.rows or not len(mine) else int(mine[-1])
-            through = queue.complete_through_ns
-            known = through not in (END_NS, BEFORE_ALL_NS)
-            found.append(
-                StreamStats(
-                    symbols[queue.symbol],
-                    queue.stream.channel,
-                    queue.rows + len(mine),
-                    oldest,
-                    newest,
-                    through if known else None,
-                    self.delivered[queue.stream] - len(mine),
-                    through == END_NS,
-                )  # fmt: skip
+    def figures(self) -> list[QueueFigures]:
+        """The queues as they are now, by symbol and rank: quick, under the lock."""
+        return [
+            QueueFigures(
+                q.stream, q.symbol, q.rows, q.oldest_ns, q.newest_ns, q.complete_through_ns,
+                self.delivered[q.stream],
             )
-        return found
+            for q in sorted(self.queues.values(), key=lambda q: (q.stream.symbol, q.stream.rank))
+        ]  # fmt: skip
+
+
+class QueueFigures(NamedTuple):
+    """One queue at one moment; ``merged`` counts the rows that were merged for delivery."""
+
+    stream: Stream
+    symbol: int
+    rows: int
+    oldest_ns: int | None
+    newest_ns: int | None
+    through_ns: int
+    merged: int
+
+    def stats(self, waiting: tuple[int, int, int] | None) -> StreamStats:
+        """With what of it is merged and waits: rows, first and last release."""
+        count, first, last = waiting or (0, 0, 0)
+        known = self.through_ns not in (END_NS, BEFORE_ALL_NS)
+        return StreamStats(
+            self.stream.symbol, self.stream.channel, self.rows + count,
+            first if count else self.oldest_ns,
+            self.newest_ns if self.rows or not count else last,
+            self.through_ns if known else None,
+            self.merged - count, self.through_ns == END_NS,
+        )  # fmt: skip
+
+
+def stream_stats(figures: Sequence[QueueFigures], waiting: Items) -> list[StreamStats]:
+    """All streams; ``waiting`` is merged and not yet delivered. One pass, outside any lock."""
+    key = waiting["symbol"].astype(np.int64) << 16 | waiting["stream"]
+    names, first, count = np.unique(key, return_index=True, return_counts=True)
+    last = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
+    release = waiting["release_ns"]
+    found = {
+        name: (n, int(release[a]), int(release[b]))
+        for name, n, a, b in zip(
+            names.tolist(), count.tolist(), first.tolist(), last.tolist(), strict=True
+        )
+    }
+    return [f.stats(found.get(f.symbol << 16 | f.stream.code)) for f in figures]

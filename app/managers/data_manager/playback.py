@@ -40,32 +40,34 @@ class Position(NamedTuple):
     can_fetch: bool
     day_over: bool  # the clock stood on this day's end
     day_recorded: bool  # the day's record is complete: what is read at its end never changes
+    unread: bool  # the last day, and some source has not been read to its end
 
 
 def decide(at: Position, clock: ClockWriter, step: Command | None) -> Move:
     """The next move of a RUNNING session."""
     if at.day_over:
-        return Move(Act.ROLL)
+        return Move(Act.WAIT if at.unread else Act.ROLL)
     event = _next_event(at, step)
     if event is None:
         return Move(Act.FETCH if at.can_fetch and at.next_ns is None else Act.WAIT)
     if step is not None or not clock.speed:
         limit = _step_target(at, step)
         if event.act is Act.DELIVER:
-            return event._replace(time_ns=at.day.end_ns if limit is None else limit)
+            last_ns = _last_ns(at)
+            return event._replace(time_ns=last_ns if limit is None else min(limit, last_ns))
         return event
     scheduled = clock.scheduled_ns()
     if event.time_ns > scheduled:
         return Move(Act.WAIT, deadline_ns=clock.deadline_ns(event.time_ns))
     if event.act is Act.DELIVER:
-        return event._replace(time_ns=min(at.day.end_ns, scheduled))
+        return event._replace(time_ns=min(_last_ns(at), scheduled))
     return event
 
 
 def _next_event(at: Position, step: Command | None) -> Move | None:
     """The next thing that happens in market time, None while the data for it is not there."""
     target = _step_target(at, step)
-    if at.next_ns is not None and at.next_ns <= at.day.end_ns:
+    if at.next_ns is not None and at.next_ns <= _last_ns(at):
         event = Move(Act.DELIVER, at.next_ns)
     elif at.next_ns is not None or at.known_ns >= at.day.end_ns:
         if not at.day_recorded:
@@ -79,6 +81,11 @@ def _next_event(at: Position, step: Command | None) -> Move | None:
     if target is not None and event.time_ns >= target + (event.act is Act.DELIVER):
         return Move(Act.STAND, target)
     return event
+
+
+def _last_ns(at: Position) -> int:
+    """The last time of the day that may be delivered: its very end only with its record."""
+    return at.day.end_ns if at.day_recorded else at.day.end_ns - 1
 
 
 def _step_target(at: Position, step: Command | None) -> int | None:

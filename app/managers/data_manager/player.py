@@ -7,12 +7,15 @@ first (columns, digest, view), then consumers are told.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from threading import Condition
 
+from app.feed.queues import BEFORE_ALL_NS
 from app.managers.data_manager.commands import Unit
 from app.managers.data_manager.control import Control
 from app.managers.data_manager.delivery import Delivery
 from app.managers.data_manager.feeding import Feeding
+from app.managers.data_manager.intake import AUCTION_GRACE_NS
 from app.managers.data_manager.merge import Chunk
 from app.managers.data_manager.playback import Act, Move, Position, decide
 from app.managers.data_manager.session_data import SessionData
@@ -39,7 +42,7 @@ class Player:
         feeding: Feeding,
         data: SessionData,
         control: Control,
-        start_ns: int,
+        look_back_ns: int,
     ) -> None:
         self.delivery = Delivery()
         self.words = DeliveredWords(feeding.source_words)
@@ -47,35 +50,48 @@ class Player:
         self.items_delivered = 0  # read by others
         self.rolls_ready = 0  # days whose record the upkeep thread has; written by others
         self.held_since_ns: int | None = None  # read by others
+        self.known_ns = BEFORE_ALL_NS  # all released by then is delivered or in the chunk
         self.day_over = False  # the clock stands on the day's end; read by others
         self._changed = changed
         self._time, self._clock, self._wall = time_manager, clock, wall
         self._feeding, self._merger, self._data = feeding, feeding.merger, data
         self._control = control
-        self._start_ns = start_ns
+        self._look_back_ns = look_back_ns
+        self._items_before_day = 0
         self._digest = Digest(data.symbols, self.words.delivered)
 
     # -- start ---------------------------------------------------------------------------
 
-    def load_look_back(self) -> bool:
+    def load_look_back(self, over: Callable[[], bool]) -> bool:
         """Merge what was released before the start, silently; True when all of it is there."""
-        last_ns = self._start_ns - 1
-        self._fetch(last_ns)
+        self._fetch(self._look_back_ns)
         with self._changed:
-            loaded = self._merger.merged_through_ns >= last_ns
+            loaded = self.known_ns >= self._look_back_ns
             if loaded and self.rolls_ready >= self._roll_needed(self._time.first_day):
                 return True
-            if loaded or not self._merger.can_merge:
+            if not over() and (loaded or not self._merger.can_merge):
+                self._wait_for(self._record_ns(self._time.first_day - 1) if loaded else 0)
                 self._changed.wait()
             return False
+
+    def _record_ns(self, day: int) -> int:
+        """How far the sources must be known for a day's record: an auction may print late."""
+        one = self._time.days[day]
+        return max(one.end_ns, one.close_ns + AUCTION_GRACE_NS)
+
+    def _wait_for(self, needed_ns: int) -> None:
+        """Let the feeders read on past their bound as far as the merge needs; under the lock."""
+        if needed_ns != self._feeding.needed_ns:
+            self._feeding.needed_ns = needed_ns
+            self._feeding.make_room()
 
     def _roll_needed(self, day: int) -> int:
         return day if self._feeding.upkeep is not None else 0
 
     def begin(self, paused: bool) -> None:
-        """Commit the first view, 1 ns before the start."""
+        """Commit the first view, just before the start."""
         with self._changed:
-            now_ns = self._start_ns - 1
+            now_ns = self._look_back_ns
             self._clock.commit(View(1, 0, self._time.first_day, now_ns, self._digest.text()))
             self._clock.anchor(now_ns)
             self._control.move(State.PAUSED if paused else State.RUNNING)
@@ -105,15 +121,20 @@ class Player:
             view,
             self._time.days[view.day],
             self.chunk.next_ns,
-            self._merger.merged_through_ns,
+            self.known_ns,
             self._merger.can_merge,
             self.day_over,
             self.rolls_ready >= self._roll_needed(view.day + 1),
+            view.day + 1 == len(self._time.days) and not self._feeding.all_read,
         )
         step = self._control.step
         if step is not None and step.unit is Unit.BAR and step.target_ns is None:
             step.target_ns = (view.now_ns // MINUTE_NS + 1) * MINUTE_NS
-        return decide(position, self._clock, step)
+        move = decide(position, self._clock, step)
+        known = position.next_ns is not None or position.known_ns >= position.day.end_ns
+        for_record = move.act is Act.WAIT and known and not position.day_recorded
+        self._wait_for(self._record_ns(view.day) if for_record else 0)
+        return move
 
     def do(self, move: Move) -> bool:
         """Carry out a move; False when the last day is over."""
@@ -145,6 +166,8 @@ class Player:
         for stream, items in fresh:
             self._data.append(stream, items)
         if look_back_ns is not None:
+            with self._changed:
+                self.known_ns = self._merger.merged_through_ns
             return
         items = merge.items()
         self.words.renumber(items)
@@ -152,6 +175,7 @@ class Player:
         chunk = Chunk(items)
         with self._changed:
             self.chunk = chunk
+            self.known_ns = self._merger.merged_through_ns
             self._merger.count_delivered(merge.parts)
 
     def _deliver(self, limit_ns: int) -> None:
@@ -163,6 +187,8 @@ class Player:
         items = chunk.items[low : int(bounds[-1])]
         times_ns = chunk.times_ns[chunk.at : end]
         window = Window(view.epoch, view.day, view.seq + 1, times_ns, bounds - low, items)
+        if times_ns[0] <= view.now_ns:
+            raise AssertionError(f"a slice of {times_ns[0]} ns came behind now, {view.now_ns} ns")
         self._digest.add(items)
         with self._changed:
             self.items_delivered += len(items)
@@ -187,10 +213,14 @@ class Player:
         with self._changed:
             self._commit(end_ns)
             self.day_over = True
+            if self.items_delivered == self._items_before_day:
+                log.warning("trading day %s had no data", self._time.days[self._time.view.day].date)
             last = self._time.view.day + 1 == len(self._time.days)
         self.tell("day_end")
         step = self._control.step
-        if not last and step is not None and step.unit is Unit.DAY:
+        if last or step is None or step.unit is not Unit.DAY:
+            return
+        if step.began != self._time.view:  # else it began on this end: it goes on to the next
             self._count_step(1)
 
     def _roll(self) -> bool:
@@ -201,7 +231,10 @@ class Player:
                 return False
             self.day_over = False
             self._digest.end_day()
-            self._commit(self._time.days[day].first_ns - 1, day=day)
+            self._items_before_day = self.items_delivered
+            # Where days touch the clock stands on the edge already.
+            first_ns = max(self._time.days[day].first_ns - 1, self._time.view.now_ns)
+            self._commit(first_ns, day=day)
             self._clock.anchor(self._time.view.now_ns)
             self._aim_anew()
         log.info("trading day %s begins", self._time.days[day].date)
@@ -220,7 +253,7 @@ class Player:
                 view.epoch,
                 view.seq if seq is None else seq,
                 view.day if day is None else day,
-                max(now_ns, view.now_ns),
+                now_ns,
                 self._digest.text(),
             )
         )
@@ -240,7 +273,7 @@ class Player:
     def _due_ns(self) -> int:
         """Release of the next slice, as far as it is known."""
         next_ns = self.chunk.next_ns
-        return self._merger.merged_through_ns + 1 if next_ns is None else next_ns
+        return self.known_ns + 1 if next_ns is None else next_ns
 
     def lag_ns(self) -> int:
         """How far the clock is behind its schedule; under the lock."""

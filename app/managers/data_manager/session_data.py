@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from app.day_table import Grid
 from app.errors import NotFoundError, nearest
 from app.managers.data_manager.gap_detection import quality
 from app.managers.time_manager import TimeManager, View
@@ -79,6 +80,7 @@ class StreamColumns:
         if self._keep_rows is not None:
             first = max(first, last - self._keep_rows)
         shown: Items = items[low + first : low + last]
+        shown.flags.writeable = False
         return shown
 
 
@@ -105,15 +107,13 @@ class SessionData:
         self._keep_days = keep_days
         self._keep_ticks = keep_ticks
         self._columns: dict[Stream, StreamColumns] = {}
+        self._grid = Grid(time_manager.days)
 
     # -- written by the coordinator ------------------------------------------------
 
     def add_stream(self, stream: Stream) -> None:
         bound = None if stream.type is StreamType.BAR else self._keep_ticks
         self._columns.setdefault(stream, StreamColumns(bound))
-
-    def remove_stream(self, stream: Stream) -> None:
-        self._columns.pop(stream, None)
 
     def append(self, stream: Stream, items: Items) -> None:
         """Fill a stream's columns; rows released later than now stay unseen until then."""
@@ -170,7 +170,8 @@ class SessionData:
         columns = self._columns.get(stream)
         if columns is None:
             return empty_items()
-        return columns.visible(view.now_ns, self._time.days[view.day].first_ns)
+        begin_ns, _ = self._time.span_ns(view.day)
+        return columns.visible(view.now_ns, begin_ns + 1)
 
     def regular_bars(self, symbol: str, view: View) -> tuple[Items, Ints]:
         """The running day's regular 1m bars and their starts."""
@@ -193,8 +194,7 @@ class SessionData:
     def get_bars_since(self, symbol: str, since_ns: int, interval_min: int = 1) -> Items:
         """Visible bars that start after ``since_ns``, oldest first."""
         bars = self.visible(Stream(symbol, StreamType.BAR, interval_min), self._time.view)
-        later: Items = bars[bars["release_ns"] - interval_min * MINUTE_NS > since_ns]
-        return later
+        return bars[self._grid.bar_starts(bars).searchsorted(since_ns, "right") :]
 
     def get_bar_count(self, symbol: str, interval_min: int = 1) -> int:
         """How many bars are visible."""

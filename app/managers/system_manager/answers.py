@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
-from app.managers.data_manager.day_book import SymbolDay
+from app.managers.data_manager.day_book import OfficialClose, SymbolDay
 from app.managers.data_manager.gap_detection import Gap
 from app.managers.lifecycle import State
 from app.managers.time_manager import View
@@ -114,11 +114,8 @@ class SymbolDayRecord(NamedTuple):
     close_source: str | None
 
     @classmethod
-    def of(cls, day: SymbolDay, now_ns: int) -> SymbolDayRecord:
-        """The record with what is not known yet left out."""
-        official = day.official
-        if official is not None and official.known_ns > now_ns:
-            official = None
+    def of(cls, day: SymbolDay, official: OfficialClose | None) -> SymbolDayRecord:
+        """A day with its official close, where that is known."""
         cover = day.coverage
         return cls(
             day.open, day.high, day.low, day.close, day.volume,

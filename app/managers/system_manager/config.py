@@ -14,7 +14,7 @@ from app.catalog.store import Catalog
 from app.errors import NotFoundError, RangeError, RequestError
 from app.managers.time_manager.time_manager import MAX_SPEED
 from app.model import Stream, StreamType, parse_channel
-from app.times import datetime_to_ns, parse_date, parse_time_ns
+from app.times import MINUTE_NS, datetime_to_ns, parse_date, parse_time_ns
 
 MAX_HISTORY_DAYS = 250
 
@@ -66,15 +66,21 @@ class ResolvedConfig(NamedTuple):
     start_paused: bool
     days: tuple[TradingDay, ...]  # look-back, then the session's own
     first_day: int  # index of the session's first day
-    start_ns: int  # what is released before it is look-back
-    counted_from_ns: int  # discards before it are look-back's
-    until_ns: int  # no item that starts later is read
-    within_day: bool  # the end is a time within the last day
+    look_back_ns: int  # what is released until then is look-back
+    counted_from_ns: int  # discards that start before it are look-back's
+    until_ns: int  # no tick at or after it is read
 
-    def from_ns(self, kind: StreamType) -> int:
-        """Where reading of a stream begins: ticks have no look-back but that of the day."""
-        day = self.days[0 if kind is StreamType.BAR else self.first_day]
+    def from_ns(self, stream: Stream) -> int:
+        """Where reading begins: ticks have no look-back, but where bars are made of them."""
+        bars = Stream(stream.symbol, StreamType.BAR, 1)
+        made = stream.type is StreamType.TRADE and bars not in self.streams
+        day = self.days[0 if made or stream.type is StreamType.BAR else self.first_day]
         return min(day.first_ns, midnight_ns(self.calendar, day.date))
+
+    def reads_until_ns(self, stream: Stream) -> int:
+        """Where reading ends: a bar that is released after the end is none of the session's."""
+        cut = self.until_ns <= self.days[-1].end_ns + 1
+        return self.until_ns - stream.interval_min * MINUTE_NS if cut else self.until_ns
 
 
 def midnight_ns(calendar: TradingCalendar, day: date) -> int:
@@ -97,18 +103,21 @@ def resolve(wish: SessionConfig, defaults: SessionDefaults, catalog: Catalog) ->
         wish.calendar or defaults.calendar, hours, defaults.grace_s, _date_of(start), _date_of(end)
     )
     days, first_day = _days(calendar, start, end, history)
-    start_ns = days[first_day].first_ns
-    counted_from_ns = min(start_ns, midnight_ns(calendar, days[first_day].date))
-    if isinstance(start, int) and start > start_ns:
-        start_ns = counted_from_ns = start
+    first_ns = days[first_day].first_ns
+    look_back_ns = max(first_ns - 1, calendar.end_before(days[first_day].date))
+    counted_from_ns = min(first_ns, midnight_ns(calendar, days[first_day].date))
+    if isinstance(start, int) and start > first_ns:
+        look_back_ns, counted_from_ns = start - 1, start
     within_day = isinstance(end, int) and end < days[-1].end_ns
     if within_day and isinstance(end, int):
         days[-1] = days[-1]._replace(end_ns=end)
-    until_ns = days[-1].end_ns if within_day else max(days[-1].midnight_ns, days[-1].end_ns)
-    symbols, streams = _streams(wish, catalog, days, start_ns, until_ns)
+    until_ns = days[-1].end_ns + 1
+    if not within_day:
+        until_ns = max(until_ns, days[-1].midnight_ns)
+    symbols, streams = _streams(wish, catalog, days, counted_from_ns, until_ns)
     return ResolvedConfig(
         symbols, streams, wish.start, wish.end, speed, calendar, hours.value, intervals, history,
-        wish.start_paused, tuple(days), first_day, start_ns, counted_from_ns, until_ns, within_day,
+        wish.start_paused, tuple(days), first_day, look_back_ns, counted_from_ns, until_ns,
     )  # fmt: skip
 
 
@@ -210,13 +219,12 @@ def _streams(
 
 
 def _source_channel(channel: str) -> str:
-    kind, interval = parse_channel(channel)
+    _, interval = parse_channel(channel)
     if channel not in DATASET_TYPES:
         raise RequestError(
             f"stream {channel!r} is no input: only {', '.join(DATASET_TYPES)} are replayed; bars "
             f"of {interval} minutes are derived from 1m bars (derived_intervals)"
         )
-    del kind
     return channel
 
 

@@ -82,8 +82,8 @@ class SessionReader:
         number = self._data.symbols.index(symbol)
         for day in range(view.day - 1, -1, -1):
             if self._book.has(day):
-                official = self._book.official_close(day, number)
-                if official is not None and official.known_ns <= view.now_ns:
+                official = self._book.official_close(day, number, view.now_ns)
+                if official is not None:
                     return official.price
         return None
 
@@ -120,21 +120,15 @@ class SessionReader:
         if since_ns is not None:
             low = int(np.searchsorted(starts, since_ns, "right"))
         if day is not None:
-            own = self._time.get_trading_session(day) if self._is_day(day) else None
-            if own is None:
-                low = high
-            else:
-                release = items["release_ns"]
-                begin, end = self._time.span_ns(own)
-                low = max(low, int(np.searchsorted(release, begin, "right")))
-                high = int(np.searchsorted(release, end, "right"))
+            own = [n for n, one in enumerate(self._time.days) if one.date == day]
+            begin, end = self._time.span_ns(own[0]) if own else (0, 0)
+            release = items["release_ns"]
+            low = max(low, int(np.searchsorted(release, begin, "right")))
+            high = int(np.searchsorted(release, end, "right"))
         low = max(low, high - limit)
         high = max(low, high)
         integral = self.integral(stream.symbol, stream.type)
         return Answer(view, stream, items[low:high], starts[low:high], self._words, integral)
-
-    def _is_day(self, day: date) -> bool:
-        return any(known.date == day for known in self._time.days)
 
     def _daily(self, number: int, view: View) -> tuple[Items, np.ndarray]:
         """1d bars: the records of the days that are over at this view."""
@@ -179,7 +173,7 @@ class SessionReader:
             symbols = {
                 name: SymbolDayRecord.of(
                     self._book.symbol_day(number, i) if over else self._so_far(name, view),
-                    view.now_ns,
+                    self._book.official_close(number, i, view.now_ns) if over else None,
                 )
                 for i, name in enumerate(self._data.symbols)
             }
@@ -193,7 +187,7 @@ class SessionReader:
             starts = self._data.regular_bars(symbol, view)[1]
             cover = coverage(self._time.days[view.day], starts, view.now_ns)
         return SymbolDay(
-            metrics.open, metrics.high, metrics.low, metrics.close, metrics.volume, cover, None
+            metrics.open, metrics.high, metrics.low, metrics.close, metrics.volume, cover
         )
 
 

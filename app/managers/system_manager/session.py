@@ -114,7 +114,7 @@ class ReplaySession:
         over = self.state is State.COMPLETED
         done = total if over else view.day - first
         day = self.days[view.day]
-        begin = max(day.first_ns, self.config.start_ns) if view.day == first else day.first_ns
+        begin = max(day.first_ns, self.config.look_back_ns) if view.day == first else day.first_ns
         within = (view.now_ns - begin) / max(1, day.end_ns - begin)
         fraction = 1.0 if over else min(1.0, (done + max(0.0, min(1.0, within))) / total)
         eta_s = self._eta_s(view, fraction)

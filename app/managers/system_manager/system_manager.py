@@ -143,7 +143,7 @@ class SystemManager:
         rows = max(1, min(self._defaults.read_rows, per_stream))
         sources = [
             ParquetCandleSource(
-                catalog, stream, config.from_ns(stream.type), config.until_ns,
+                catalog, stream, config.from_ns(stream), config.reads_until_ns(stream),
                 rows=rows, words=words, pool=pool,
             )
             for stream in config.streams
@@ -153,7 +153,7 @@ class SystemManager:
             time_manager, config.symbols, config.history_days, self._defaults.tick_rows
         )
         coordinator = BacktestStreamCoordinator(
-            time_manager, data, speed=config.speed, start_ns=config.start_ns,
+            time_manager, data, speed=config.speed, look_back_ns=config.look_back_ns,
             counted_from_ns=config.counted_from_ns, words=words,
             queue_rows=self._defaults.buffer_rows, wall=self._wall,
             start_paused=config.start_paused,
@@ -190,8 +190,8 @@ class SystemManager:
 
     def close(self) -> None:
         """Stop the session and refuse further ones; any thread, any number of times."""
+        self._closed = True
         with self._lock:
-            self._closed = True
             session = self.session
         if session is not None:
             session.close()

@@ -12,9 +12,10 @@ from datetime import date
 from typing import NamedTuple
 
 from app.calendar import TradingDay
-from app.errors import StateError
+from app.errors import NotFoundError, StateError
 from app.managers.time_manager.wall import Wall
 
+_FAR_NS = 1e18  # thirty years of wall time: at a speed of next to nothing
 MAX_SPEED = 1_000_000.0
 
 
@@ -47,17 +48,17 @@ class TimeManager:
         return self._view.now_ns
 
     def get_trading_session(self, day: date | None = None) -> TradingDay:
-        """The trading day at now, or of a date (KeyError for a date that is none of these)."""
+        """The trading day at now, or of a date (NotFoundError for a date that is none of these)."""
         if day is None:
             return self.days[self._view.day]
         for known in self.days:
             if known.date == day:
                 return known
-        raise KeyError(f"{day} is no trading day of this replay")
+        raise NotFoundError(f"{day} is no trading day of this replay")
 
-    def span_ns(self, day: TradingDay) -> tuple[int, int]:
+    def span_ns(self, number: int) -> tuple[int, int]:
         """Items released after the first and at or before the second belong to the day."""
-        number = self.days.index(day)
+        day = self.days[number]
         begin = self.days[number - 1].end_ns if number else day.first_ns - 1
         return begin, day.end_ns
 
@@ -105,10 +106,9 @@ class ClockWriter:
         self._wall_anchor_ns += self._wall.now_ns() - max(since_wall_ns, self._wall_anchor_ns)
 
     def set_speed(self, speed: float) -> None:
-        """Another speed from the scheduled time on; what lag there was stays."""
-        scheduled = self.scheduled_ns() if self.speed else self._manager.view.now_ns
+        """Another speed, from now on: a backlog of the old one is not caught up with."""
         self.speed = speed
-        self.anchor(scheduled)
+        self.anchor(self._manager.view.now_ns)
 
     def scheduled_ns(self) -> int:
         """Where the market should be at this moment, at speed > 0."""
@@ -117,4 +117,5 @@ class ClockWriter:
 
     def deadline_ns(self, market_ns: int) -> int:
         """The wall time at which the market reaches ``market_ns``, rounded up."""
-        return self._wall_anchor_ns + -int(-(market_ns - self._anchor_ns) / self.speed // 1)
+        elapsed = min((market_ns - self._anchor_ns) / self.speed, _FAR_NS)
+        return self._wall_anchor_ns - int(-elapsed // 1)

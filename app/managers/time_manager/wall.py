@@ -7,6 +7,8 @@ from threading import Condition
 
 from app.times import SECOND_NS
 
+_LONGEST_S = 3600.0  # then it is looked at again; threads cannot wait for ever and a day
+
 
 class Wall:
     """The monotonic clock: setting the machine's time does not move it."""
@@ -19,4 +21,5 @@ class Wall:
         if until_ns is None:
             condition.wait()
         else:
-            condition.wait(max(0, until_ns - self.now_ns()) / SECOND_NS)
+            wait_s = max(0, until_ns - self.now_ns()) / SECOND_NS
+            condition.wait(min(wait_s, _LONGEST_S))
