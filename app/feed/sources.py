@@ -49,7 +49,8 @@ class ParquetCandleSource:
     """One stream of a catalog: the rows whose ``ts`` lies in [from_ns, until_ns).
 
     Reading runs in ``pool`` (or the loop's own), never on the loop. A read takes
-    row groups until it has ``rows`` rows; a batch has at most ``rows``.
+    row groups until it has ``read_rows`` rows (``rows`` where not told); a batch has at most
+    ``rows``: what is read is in memory, so it goes out in as few batches as that allows.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ParquetCandleSource:
         until_ns: int,
         *,
         rows: int = 16_384,
+        read_rows: int | None = None,
         words: Dictionary | None = None,
         pool: Executor | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class ParquetCandleSource:
         self._catalog = catalog
         self._from_ns, self._until_ns = from_ns, until_ns
         self._rows = rows
+        self._read_rows = rows if read_rows is None else read_rows
         self._pool = pool
         self._pieces = [
             piece
@@ -115,7 +118,7 @@ class ParquetCandleSource:
         found: list[Items] = []
         sequences: list[Ints] = []
         rows, following = 0, self._last.following
-        while rows < self._rows and following < len(self._pieces):
+        while rows < self._read_rows and following < len(self._pieces):
             items, sequence = self._catalog.read(self._pieces[following], self.words)
             following += 1
             keep = self._in_range(items)

@@ -214,7 +214,7 @@ class Player:
             self._commit(end_ns)
             self.day_over = True
             if self.items_delivered == self._items_before_day:
-                log.warning("trading day %s had no data", self._time.days[self._time.view.day].date)
+                log.info("trading day %s had no data", self._time.days[self._time.view.day].date)
             last = self._time.view.day + 1 == len(self._time.days)
         self.tell("day_end")
         step = self._control.step

@@ -14,7 +14,7 @@ from app.catalog.store import Catalog
 from app.errors import NotFoundError, RangeError, RequestError
 from app.managers.time_manager.time_manager import MAX_SPEED
 from app.model import Stream, StreamType, parse_channel
-from app.times import MINUTE_NS, datetime_to_ns, parse_date, parse_time_ns
+from app.times import MINUTE_NS, datetime_to_ns, format_time, parse_date, parse_time_ns
 
 MAX_HISTORY_DAYS = 250
 
@@ -91,7 +91,7 @@ def midnight_ns(calendar: TradingCalendar, day: date) -> int:
 def resolve(wish: SessionConfig, defaults: SessionDefaults, catalog: Catalog) -> ResolvedConfig:
     """Check a wish against catalog and calendar; the errors say what is allowed."""
     speed = check_speed(defaults.speed if wish.speed is None else wish.speed)
-    hours = _hours(wish.hours or defaults.hours)
+    hours = _hours(defaults.hours if wish.hours is None else wish.hours)
     intervals = _intervals(
         defaults.derived_intervals if wish.derived_intervals is None else wish.derived_intervals
     )
@@ -100,7 +100,11 @@ def resolve(wish: SessionConfig, defaults: SessionDefaults, catalog: Catalog) ->
         raise RequestError(f"history_days is {history}; allowed: 0 to {MAX_HISTORY_DAYS}")
     start, end = _moment("start", wish.start), _moment("end", wish.end)
     calendar = TradingCalendar(
-        wish.calendar or defaults.calendar, hours, defaults.grace_s, _date_of(start), _date_of(end)
+        defaults.calendar if wish.calendar is None else wish.calendar,
+        hours,
+        defaults.grace_s,
+        _date_of(start),
+        _date_of(end),
     )
     days, first_day = _days(calendar, start, end, history)
     first_ns = days[first_day].first_ns
@@ -153,6 +157,10 @@ def _moment(name: str, text: str) -> date | int:
         raise type(error)(f"{name}: {error}") from error
 
 
+def _text(moment: date | int) -> str:
+    return moment.isoformat() if isinstance(moment, date) else format_time(moment)
+
+
 def _date_of(moment: date | int) -> date:
     if isinstance(moment, date):
         return moment
@@ -164,7 +172,7 @@ def _days(
 ) -> tuple[list[TradingDay], int]:
     """The days of the range with their look-back before them, and how many those are."""
     if isinstance(start, int) and isinstance(end, int) and end <= start:
-        raise RangeError(f"end {end} ns is not after start {start} ns")
+        raise RangeError(f"end {_text(end)} is not after start {_text(start)}")
     low = start if isinstance(start, date) else calendar.local_date(start)
     high = end if isinstance(end, date) else calendar.local_date(end)
     # A time may lie in the hours of the next date's session, or after its own date's.
@@ -177,7 +185,7 @@ def _days(
     while isinstance(start, int) and len(days) > before and days[before].end_ns < start:
         before += 1
     if len(days) == before:
-        raise RangeError(f"no trading day of {calendar.name} from {start} to {end}")
+        raise RangeError(f"no trading day of {calendar.name} from {_text(start)} to {_text(end)}")
     return days[max(0, before - history) :], min(before, history)
 
 
@@ -192,6 +200,8 @@ def _streams(
     if named is not None and not named:
         raise RequestError(f"streams is empty; allowed: {', '.join(DATASET_TYPES)}")
     everything = list(wish.symbols) == ["*"]
+    if "*" in wish.symbols and not everything:
+        raise RequestError(f"symbols is {list(wish.symbols[:5])}: '*' stands alone")
     if not wish.symbols:
         raise RequestError('symbols is empty; name symbols of the catalog, or ["*"] for all')
     if not everything:

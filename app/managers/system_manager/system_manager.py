@@ -140,11 +140,12 @@ class SystemManager:
         words = Dictionary()
         pool = ThreadPoolExecutor(READERS, thread_name_prefix="CatalogReader")
         per_stream = self._defaults.buffer_rows // (2 * len(config.streams))
-        rows = max(1, min(self._defaults.read_rows, per_stream))
+        rows = self._defaults.read_rows
+        read_rows = max(1, min(rows, per_stream))
         sources = [
             ParquetCandleSource(
                 catalog, stream, config.from_ns(stream), config.reads_until_ns(stream),
-                rows=rows, words=words, pool=pool,
+                rows=rows, read_rows=read_rows, words=words, pool=pool,
             )
             for stream in config.streams
         ]  # fmt: skip
