@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from app.errors import NotFoundError, RangeError, RequestError
 from app.managers.time_manager.time_manager import MAX_SPEED
 from app.model import Stream, StreamType, parse_channel
 from app.times import MINUTE_NS, datetime_to_ns, format_time, parse_date, parse_time_ns
+
+log = logging.getLogger(__name__)
 
 MAX_HISTORY_DAYS = 250
 
@@ -223,6 +226,8 @@ def _streams(
             f"the catalog has nothing from {wish.start} to {wish.end} of: {', '.join(missing[:20])}"
             f"{' ...' if len(missing) > 20 else ''}; leave them out, or say allow_missing"
         )
+    if missing:
+        log.info("left out, the catalog lacks them in the range: %s", ", ".join(missing))
     if not found:
         raise NotFoundError(f"the catalog has no data from {wish.start} to {wish.end} of these")
     return tuple(sorted({s.symbol for s in found})), tuple(found)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -32,6 +34,8 @@ from app.model import Dictionary, StreamType
 
 if TYPE_CHECKING:
     from settings import Settings
+
+log = logging.getLogger(__name__)
 
 _START_WAIT_S = 30.0
 
@@ -121,6 +125,7 @@ class SystemManager:
                 )
             catalog = self.catalog()
             resolved = resolve(config, self._defaults, catalog)
+            _tell_short_look_back(resolved, catalog)
             if last is not None:
                 last.close()
             session = self._build(resolved, catalog)
@@ -196,3 +201,18 @@ class SystemManager:
             session = self.session
         if session is not None:
             session.close()
+
+
+def _tell_short_look_back(config: ResolvedConfig, catalog: Catalog) -> None:
+    """Log the symbols that have bars of fewer days than the look-back was asked for."""
+    epoch = date(1970, 1, 1)
+    wanted = {(day.date - epoch).days for day in config.days[: config.first_day]}
+    short = []
+    for stream in config.streams:
+        if stream.type is StreamType.BAR:
+            pieces = catalog.pieces(stream.channel, stream.symbol)
+            there = wanted.intersection(d for piece in pieces for d in piece.days)
+            if len(there) < config.history_days:
+                short.append(f"{stream.symbol} {len(there)}")
+    if short:
+        log.info("look-back of fewer than %d days: %s", config.history_days, ", ".join(short))
