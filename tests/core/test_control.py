@@ -340,3 +340,25 @@ def _disturb(session: ReplaySession, dice: random.Random) -> None:
             session.step(unit, dice.randint(1, 9)).result(10)  # type: ignore[arg-type]
     elif session.state is State.RUNNING:
         session.pause().result(10)
+
+
+def test_every_bar_at_1x_shortened(catalog: Path) -> None:
+    wall = FakeWall()
+    with open_session(
+        catalog, SessionDefaults(speed=1), wall=wall, start=str(DAY2), end="2013-10-07T13:40:00Z",
+        streams=["bars_1m"], derived_intervals=[], history_days=0,
+    ) as (_, seen, session):  # fmt: skip
+        assert session.wait(60)
+    assert seen.of(1)["release_ns"].tolist() == [open_ns(DAY2) + m * MINUTE for m in range(1, 11)]
+    assert wall.now_ns() >= 600 * SECOND, "ten minutes of the market took ten of the wall"
+
+
+def test_every_bar_on_a_real_wall(catalog: Path) -> None:
+    with open_session(catalog, SessionDefaults(speed=10_000), start=str(DAY2), end=str(DAY2)) as (
+        _,
+        seen,
+        session,
+    ):
+        assert session.wait(60)
+        assert len(seen.of(1)) == 390
+        assert sum(session.status().discarded.values()) == 0
