@@ -116,7 +116,7 @@ def _symbol_body(
         "high": found.high,
         "low": found.low,
         "volume": sized(found.volume, whole),
-        "bars": found.bars,
+        "bars": found.bars or None,
         "quality": found.quality,
         "prev_close": found.prev_close,
     }

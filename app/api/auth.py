@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -42,11 +43,16 @@ class Key:
 
 
 class Gate:
-    """Middleware: 401 without the key where one is set, 403 for calls from foreign pages."""
+    """Middleware: 401 without the key where one is set, 403 for calls from foreign pages.
 
-    def __init__(self, app: ASGIApp, key: Key | None) -> None:
+    Where there is no key and the server is ``local``, a call by another name than this
+    machine's is refused: a foreign page may have its own name point here.
+    """
+
+    def __init__(self, app: ASGIApp, key: Key | None, local: bool = False) -> None:
         self._app = app
         self._key = key
+        self._local = local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -63,6 +69,12 @@ class Gate:
     def _refusal(self, connection: HTTPConnection) -> Response | None:
         scope = connection.scope
         path: str = scope["path"]
+        host = connection.headers.get("host", "")
+        if self._key is None and self._local and not is_loopback(_name_of(host)):
+            return problem(
+                403, "host", "Foreign host",
+                f"Host is {host!r}; allowed without a key: localhost, 127.0.0.1, [::1]",
+            )  # fmt: skip
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if changes and not same_origin(connection.headers):
             return problem(
@@ -80,6 +92,22 @@ class Gate:
             "send the server's key as 'Authorization: Bearer ...', or log in at POST /login",
             {"WWW-Authenticate": 'Bearer realm="tapedeck"'},
         )  # fmt: skip
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    try:
+        return host.lower() == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+def _name_of(host: str) -> str:
+    """What a ``Host`` header names, without its port; empty where it cannot be read."""
+    try:
+        return urlsplit("//" + host).hostname or ""
+    except ValueError:
+        return ""
 
 
 def same_origin(headers: Headers) -> bool:

@@ -60,6 +60,7 @@ class Client:
         self._entries: deque[Entry] = deque()
         self._bytes = 0
         self._flying = 0  # bytes of the frame that is being sent
+        self._is_sending = False
         self._is_full = False
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
@@ -100,7 +101,7 @@ class Client:
                 self._more.clear()
                 await self._more.wait()
             entry = self._entries.popleft()
-            self._flying = _size(entry)
+            self._flying, self._is_sending = _size(entry), True
             frame = self._render(entry)
             if frame is not None:
                 return frame
@@ -119,7 +120,7 @@ class Client:
     def sent(self) -> None:
         """The last of ``next_frame`` has left, or was nothing for this client."""
         self._release(self._flying)
-        self._flying = 0
+        self._flying, self._is_sending = 0, False
         if not self._entries:
             self._idle.set()
             if self.on_idle is not None:
@@ -141,6 +142,14 @@ class Client:
         """What waits is not sent; what is on its way goes on."""
         self._release(sum(map(_size, self._entries)))
         self._entries.clear()
+
+    def drop_slices(self) -> None:
+        """Slices that wait are not sent; what else waits is."""
+        dropped = [entry for entry in self._entries if not isinstance(entry, Frame)]
+        self._entries = deque(entry for entry in self._entries if isinstance(entry, Frame))
+        self._release(sum(map(_size, dropped)))
+        if not self._entries and not self._is_sending:
+            self._idle.set()
 
     async def drained(self) -> None:
         """Until nothing waits."""

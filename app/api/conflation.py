@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from app.api.clients import Client, Encoded
 from app.api.frames import Run, Slices
@@ -34,7 +34,7 @@ class Conflation:
         self._paces: dict[Client, _Pace] = {}
         self._newest = Newest(0)
         self._last_seq = 0
-        self._made: dict[tuple[int, int], Slices | None] = {}  # of group and seq, until it changes
+        self._made: dict[tuple[Tuned, int], Slices | None] = {}  # until it changes
 
     def open(self, symbols: int) -> None:
         """Begin a session of so many symbols."""
@@ -49,12 +49,8 @@ class Conflation:
         for pace in self._paces.values():
             pace.seq = 0
 
-    def add(self, client: Client, group: Tuned, held: Iterable[Window]) -> None:
+    def add(self, client: Client, group: Tuned) -> None:
         """It is sent the state there is, and then what changes."""
-        if not self._paces:
-            self._newest.clear()
-            for window in held:  # nobody listened: what the ring holds is what is known
-                self._take(window)
         self._paces[client] = _Pace(group)
         client.on_idle = lambda: self._schedule(client)
         self._schedule(client)
@@ -66,9 +62,9 @@ class Conflation:
             pace.timer.cancel()
 
     def update(self, window: Window) -> None:
-        if not self._paces:
-            return
-        self._take(window)
+        self._newest.update(window)
+        self._last_seq = window.last_seq
+        self._made.clear()
         for client in self._paces:
             self._schedule(client)
 
@@ -77,10 +73,9 @@ class Conflation:
         for client, pace in self._paces.items():
             self._flush(client, pace)
 
-    def _take(self, window: Window) -> None:
-        self._newest.update(window)
-        self._last_seq = window.last_seq
-        self._made.clear()
+    def flush(self, client: Client) -> None:
+        """As ``flush_all``, for one that is conflated."""
+        self._flush(client, self._paces[client])
 
     def _schedule(self, client: Client) -> None:
         pace = self._paces.get(client)
@@ -102,7 +97,7 @@ class Conflation:
         if pace.timer is not None:
             pace.timer.cancel()
             pace.timer = None
-        key = (id(pace.group), pace.seq)
+        key = (pace.group, pace.seq)
         if key not in self._made:
             run = self._newest.since(pace.seq, pace.group.selection)
             self._made[key] = None if run is None else self._encode(client, run)

@@ -14,7 +14,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 _PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _MEANINGS = {
     401: "The key is missing or wrong.",
-    403: "A page of another origin called.",
+    403: "A page of another origin called, or by a name that is not this machine's.",
     404: "No such thing; `detail` names the nearest.",
     409: "Illegal in the session's state, which is given.",
     413: "The body is too large.",

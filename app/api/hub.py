@@ -55,10 +55,12 @@ class Hub:
         self._task: asyncio.Task[None] | None = None
         self._session: ReplaySession | None = None
         self._names: Names | None = None
+        self._ended: SessionStatus | None = None  # its last status, once its end was told
         self._ring = Ring(resume_rows)
         self._groups = Groups()
         self._conflation = Conflation(self._encode_for)
-        self.on_change: Callable[[], object] = lambda: None  # a session began or ended
+        # A session began, changed its state or ended.
+        self.on_change: Callable[[ReplaySession], object] = lambda _: None
 
     def has_clients(self) -> bool:
         return bool(self.clients)
@@ -156,7 +158,7 @@ class Hub:
     # -- what is passed on -----------------------------------------------------------------
 
     def _open(self, session: ReplaySession, status: SessionStatus) -> None:
-        self._session, self._names = session, Names(session)
+        self._session, self._names, self._ended = session, Names(session), None
         self._ring.reset(1)
         self._conflation.open(len(session.symbols))
         self._groups.retune(session)
@@ -164,10 +166,11 @@ class Hub:
             client.queued_seq = 0
             self._tell_session(client, status)
             self._tell_absent(client)
-        self.on_change()
+        self.on_change(session)
 
     def _change(self, news: Changed) -> None:
         if news.why == "end":
+            self._ended = news.status
             self._conflation.flush_all()
         for client in self.clients:
             subscription = client.subscription
@@ -185,7 +188,7 @@ class Hub:
             self._ring.reset(news.status.epoch or 0, news.status.seq or 0)
             self._conflation.clear()
         if news.why in ("end", "state"):
-            self.on_change()
+            self.on_change(news.session)
 
     async def _deliver(self, window: Window) -> None:
         self._ring.append(window)
@@ -226,8 +229,16 @@ class Hub:
 
     def subscribe(self, client: Client, subscription: Subscription) -> None:
         """From now on it is sent this, and nothing of what it was subscribed to before."""
+        self._switch(client, subscription)
+        if self._ended is not None:
+            if not subscription.lossless:
+                self._conflation.flush(client)
+            self._tell(client, "end", self._ended)
+
+    def _switch(self, client: Client, subscription: Subscription) -> None:
         self._check(subscription)
         self._unsubscribe(client)
+        client.drop_slices()
         client.subscription = subscription
         tuned = self._groups.add(client, self._session)
         if subscription.status and self._session is not None:
@@ -235,10 +246,15 @@ class Hub:
         if subscription.lossless:
             self.gate.lossless = self._groups.count_lossless()
         else:
-            self._conflation.add(client, tuned, self._ring)
+            self._conflation.add(client, tuned)
 
     def resume(
-        self, client: Client, subscription: Subscription | None, epoch: int, after: int
+        self,
+        client: Client,
+        subscription: Subscription | None,
+        epoch: int,
+        after: int,
+        session_id: str | None = None,
     ) -> None:
         """Send all slices after ``after``, then go on; RefusalError says from where it can."""
         wanted = subscription or client.subscription
@@ -246,8 +262,16 @@ class Hub:
             raise RefusalError(
                 "no_subscription", "resume needs a lossless subscription: give channels"
             )
-        ring = self._ring
-        if self._session is None or epoch != ring.epoch or not (
+        ring, session = self._ring, self._session
+        if session is not None and session_id not in (None, session.id):
+            raise RefusalError(
+                "not_held",
+                f"session {session_id} was replaced by {session.id}, of which it can resume in "
+                f"epoch {ring.epoch} after {ring.from_seq} to {ring.last_seq}",
+                session=session.id,
+                epoch=ring.epoch, from_seq=ring.from_seq, last_seq=ring.last_seq,
+            )  # fmt: skip
+        if session is None or epoch != ring.epoch or not (
             ring.from_seq <= after <= ring.last_seq
         ):  # fmt: skip
             raise RefusalError(
@@ -256,14 +280,13 @@ class Hub:
                 f"after {ring.from_seq} to {ring.last_seq}",
                 epoch=ring.epoch, from_seq=ring.from_seq, last_seq=ring.last_seq,
             )  # fmt: skip
-        self.subscribe(client, wanted)
+        self._switch(client, wanted)
         client.push(Frame(b"", after))
         for window in ring.after(after):
             client.push(Pending(window))
         client.queued_seq = ring.last_seq
-        status = self._session.status()
-        if status.state in ENDED and status.seq == ring.last_seq:
-            self._tell(client, "end", status)
+        if self._ended is not None:
+            self._tell(client, "end", self._ended)
 
     def _unsubscribe(self, client: Client) -> None:
         self._groups.remove(client)

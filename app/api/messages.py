@@ -69,6 +69,7 @@ class Resume(_Message):
     action: Literal["resume"]
     epoch: int = Field(ge=1)
     after: int = Field(ge=0)
+    session: str | None = Field(None, max_length=64)
     channels: list[ChannelName] | None = Field(None, min_length=1, max_length=100)
     symbols: list[Symbol] | None = Field(None, min_length=1, max_length=100_000)
     delivery: Literal["lossless"] | None = None

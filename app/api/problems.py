@@ -26,6 +26,16 @@ from app.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 _URN = "urn:tapedeck:problem:"
+_LIMITS = {
+    "expected": "{}", "ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}",
+    "min_length": "at least {}{}", "max_length": "at most {}{}",
+    "pattern": "text as {}",
+}  # fmt: skip
+_TYPES = {
+    "string": "text", "list": "a list", "bool": "true or false", "int": "a whole number",
+    "int_from": "a whole number", "float": "a number", "finite": "a finite number",
+    "model": "an object", "model_attributes": "an object", "dict": "an object",
+}  # fmt: skip
 _SHOWN = 200  # characters of an input that are repeated in an answer
 
 
@@ -106,7 +116,7 @@ def validation_errors(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
     """pydantic's errors in the words of this contract."""
     return [
         field_error(
-            ".".join(map(str, e["loc"])), str(e["msg"]),
+            ".".join(map(str, e["loc"])), str(e["msg"]).removeprefix("Value error, "),
             None if e["type"] in ("missing", "json_invalid") else e.get("input"), _allowed(e),
         )
         for e in errors
@@ -121,8 +131,17 @@ def _allowed(error: Mapping[str, Any]) -> str:
         return "required"
     if kind == "json_invalid":
         return f"JSON ({context.get('error', 'RFC 8259')})"
-    limits = {k: v for k, v in context.items() if isinstance(v, str | int | float)}
-    return ", ".join(f"{k} {v}" for k, v in limits.items()) or str(kind).replace("_", " ")
+    if kind == "value_error":
+        return str(context.get("error", ""))
+    unit = " characters" if kind.startswith("string") else " entries"
+    found = [
+        words.format(_number(context[k]), unit) for k, words in _LIMITS.items() if k in context
+    ]
+    return ", ".join(found) or _TYPES.get(kind.rpartition("_")[0], kind.replace("_", " "))
+
+
+def _number(limit: Any) -> Any:
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def install(app: FastAPI) -> None:

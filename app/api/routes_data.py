@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Path, Query
+from pydantic import AfterValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -30,13 +32,26 @@ if TYPE_CHECKING:
 MOST_ROWS = 10_000
 _INLINE = 1000  # rows or symbols: more are read on a thread, so that others are not kept waiting
 
+_INTERVAL = r"^([1-9][0-9]{0,3}m|1d)$"
+
+
+def _interval(text: str) -> str:
+    if not re.fullmatch(_INTERVAL, text):
+        raise ValueError("1m, a derived interval of this session, or 1d")
+    return text
+
+
 Symbol = Annotated[str, Path(description="Percent-encoded, as BRK%2FB.", examples=["AIG"])]
 Symbols = Annotated[
     str | None, Query(description="Comma-separated; all where absent.", examples=["AIG,BAC"])
 ]
 Interval = Annotated[
     str,
-    Query(pattern=r"^([1-9][0-9]{0,3}m|1d)$", description="1m, a derived interval, or 1d."),
+    AfterValidator(_interval),
+    Query(
+        description="1m, a derived interval of this session, or 1d.",
+        json_schema_extra={"pattern": _INTERVAL},
+    ),
 ]
 Limit = Annotated[
     int, WHOLE, Query(ge=1, le=MOST_ROWS, description="The newest so many.")
@@ -99,10 +114,12 @@ def add_data_routes(app: FastAPI, services: Services) -> None:
         summary="What can be replayed", responses=answers(409, 503),
     )  # fmt: skip
     async def get_catalog(request: Request, after: After = None, wait_s: Wait = None) -> Response:
+        """`broken` has a sentence for each file that cannot be used."""
         if after is not None or wait_s is not None:
             await services.polled(request, after, wait_s)
         try:
-            found = await asyncio.to_thread(services.manager.catalog_summary)
+            catalog = await asyncio.to_thread(services.manager.catalog)
+            found, broken = await asyncio.to_thread(catalog.summary), catalog.broken_files
         except CatalogError as error:
             raise UnavailableError(f"the catalog cannot be read: {error}") from error
         return OrjsonResponse({"symbols": {
@@ -112,7 +129,7 @@ def add_data_routes(app: FastAPI, services: Services) -> None:
                 for name, e in datasets.items()
             }
             for symbol, datasets in found.items()
-        }})  # fmt: skip
+        }, "broken": broken})  # fmt: skip
 
 
 def add_item_routes(app: FastAPI, services: Services) -> None:
@@ -228,9 +245,21 @@ def _encode(answer: Answer, interval: str | None, arrow: bool) -> Response:
 
 
 def wants_arrow(request: Request) -> bool:
-    """Whether ``Accept`` names Arrow, with a quality above 0."""
-    for part in request.headers.get("accept", "").split(","):
+    """Whether ``Accept`` names Arrow, and likes it no less than JSON."""
+    likes = _likes(request.headers.get("accept", ""))
+    arrow = likes.get(ARROW, 0.0)
+    json = next((likes[n] for n in ("application/json", "application/*", "*/*") if n in likes), 0.0)
+    return arrow > 0 and arrow >= json
+
+
+def _likes(accept: str) -> dict[str, float]:
+    """By media type the quality (0 to 1) that an ``Accept`` header gives it."""
+    found: dict[str, float] = {}
+    for part in accept.split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        if name == ARROW:
-            return not any(p.replace(" ", "") in ("q=0", "q=0.0") for p in parameters)
-    return False
+        values = [p.partition("=")[2].strip() for p in parameters if p.startswith("q")]
+        try:
+            found[name] = float(values[0]) if values else 1.0
+        except ValueError:
+            found[name] = 0.0  # not to be read: not asked for
+    return found

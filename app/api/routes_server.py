@@ -66,6 +66,8 @@ def add_server_routes(app: FastAPI, services: Services) -> None:
         shown: dict[str, Any] = {"include_in_schema": not prefix, "tags": ["server"]}
         app.get(prefix + "/health", response_model=Health, responses=answers(), **shown)(health)
         app.get(prefix + "/ready", response_model=Ready, responses=answers(503), **shown)(ready)
+        for path, call in (("/health", health), ("/ready", ready)):  # some probes send HEAD
+            app.head(prefix + path, include_in_schema=False, response_class=Response)(call)
         app.get(prefix + "/metrics", response_class=Response, responses=_TEXT | answers(), **shown)(
             metrics
         )

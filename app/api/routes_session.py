@@ -28,7 +28,8 @@ from app.api.schemas import (
     Streams,
 )
 from app.api.services import Services
-from app.managers.system_manager import SessionConfig
+from app.errors import StateError
+from app.managers.system_manager import SessionConfig, State
 from app.times import format_time
 
 if TYPE_CHECKING:
@@ -152,7 +153,10 @@ def add_command_routes(app: FastAPI, services: Services) -> None:
         done, _ = await asyncio.wait({work}, timeout=wait_s)
         if done:
             return OrjsonResponse(work.result())
-        return OrjsonResponse(session_body(services.session().status()), 202)
+        status = services.session().status()
+        if status.state == "PAUSED":  # accepted: it begins as soon as the command is applied
+            status = status._replace(state=State.RUNNING)
+        return OrjsonResponse(session_body(status), 202)
 
 
 def _step_work(services: Services, body: Step, key: str | None) -> asyncio.Future[dict[str, Any]]:
@@ -167,7 +171,10 @@ def _step_work(services: Services, body: Step, key: str | None) -> asyncio.Futur
     outcome = services.bridge.follow(session.step(body.unit, body.count))
 
     async def finish() -> dict[str, Any]:
-        found = await outcome
+        try:
+            found = await outcome
+        except StateError as error:
+            raise _refused_step(error, services.count_work() > 1) from error
         return _command_body(session, found) | {"interrupted": found.interrupted}
 
     work = asyncio.ensure_future(finish())
@@ -175,6 +182,14 @@ def _step_work(services: Services, body: Step, key: str | None) -> asyncio.Futur
     if key is not None:
         services.keys.keep(key, request, work)
     return work
+
+
+def _refused_step(error: StateError, stepping: bool) -> StateError:
+    if error.state != "RUNNING":
+        return error
+    if stepping:
+        return StateError("a step is going on; pause it or wait", error.state)
+    return StateError("the session is RUNNING; pause it before a step", error.state)
 
 
 async def _command(services: Services, act: Callable[[ReplaySession], Future[Outcome]]) -> Response:

@@ -230,7 +230,7 @@ class SymbolData(Answer):
     high: float | None
     low: float | None
     volume: Size | None
-    bars: int | None = Field(description="How many regular 1m bars the day has.")
+    bars: int | None = Field(description="How many regular 1m bars the day has; null at none.")
     quality: float | None = Field(description="Per cent of the minutes expected by now.")
     prev_close: float | None = Field(description="Official close of the day before.")
 
@@ -345,6 +345,7 @@ class CatalogEntry(Answer):
 
 class Catalog(Answer):
     symbols: dict[str, dict[str, CatalogEntry]] = Field(description="By symbol and dataset.")
+    broken: list[str] = Field(description="A sentence for each file that cannot be used.")
 
 
 class Health(Answer):

@@ -18,8 +18,9 @@ from uvicorn.server import HANDLED_SIGNALS
 
 from app import __version__
 from app.api import documents, problems
-from app.api.auth import PREFIX, Gate
+from app.api.auth import PREFIX, Gate, is_loopback
 from app.api.documents import DESCRIPTION
+from app.api.page import add_page
 from app.api.requests import BodyLimit, StrictRoute
 from app.api.routes_data import add_data_routes, add_item_routes
 from app.api.routes_server import add_server_routes
@@ -58,8 +59,10 @@ def create_app(settings: Settings, manager: SystemManager) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # the framework's pages load scripts from other hosts
+        redoc_url=None,
         middleware=[
-            Middleware(Gate, key=services.key),
+            Middleware(Gate, key=services.key, local=is_loopback(settings.tapedeck_host)),
             Middleware(BodyLimit, limit=settings.http_max_body_bytes),
         ],
     )
@@ -72,6 +75,7 @@ def create_app(settings: Settings, manager: SystemManager) -> FastAPI:
     add_data_routes(app, services)
     add_server_routes(app, services)
     add_stream_route(app, services)
+    add_page(app)
     documents.install(app, services.max_wait_s)
     return app
 

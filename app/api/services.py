@@ -45,7 +45,7 @@ class Services:
             client_bytes=settings.stream_client_queue_bytes,
             resume_rows=settings.stream_resume_rows,
         )
-        self.hub.on_change = self.polls.wake_all
+        self.hub.on_change = self.polls.on_change
         self.registry.register(SessionCollector(manager, self.hub, rates))
         secret = settings.tapedeck_api_key
         self.key = None if secret is None else Key(secret.get_secret_value())
@@ -85,6 +85,10 @@ class Services:
         """Keep work alive until it is done: its callers may all have gone."""
         self._work.add(work)
         work.add_done_callback(self._let_go)
+
+    def count_work(self) -> int:
+        """Steps that are not answered yet."""
+        return len(self._work)
 
     def _let_go(self, work: asyncio.Future[dict[str, Any]]) -> None:
         self._work.discard(work)

@@ -22,8 +22,20 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
-        if message["type"] == "http.response.body":
+        if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # refused: else it is logged as an error as well
+
+    def send_receive_event_to_app(self) -> None:
+        """Text that is not UTF-8 goes on with surrogates: no JSON, and refused as such."""
+        if self.curr_msg_data_type != "text" or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        text = b"".join(self.frames).decode(errors="surrogateescape")
+        self.frames = []
+        self.queue.put_nowait({"type": "websocket.receive", "text": text})
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
 
     def hang_up(self) -> None:
         """Let what is sent from now on pass, and drop the line if it was not read in time."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -24,6 +25,14 @@ log = logging.getLogger(__name__)
 
 def add_stream_route(app: FastAPI, services: Services) -> None:
     """The WebSocket."""
+
+    async def upgrade(_: Request) -> Response:
+        return problem(
+            426, "upgrade", "Upgrade required", "the stream is a WebSocket: open it as ws://...",
+            {"Upgrade": "websocket"},
+        )  # fmt: skip
+
+    app.add_route(PREFIX + "/stream", upgrade, include_in_schema=False)
 
     @app.websocket(PREFIX + "/stream")
     async def stream(websocket: WebSocket) -> None:
@@ -75,6 +84,7 @@ async def _serve(websocket: WebSocket, codec: Codec, services: Services) -> None
         found = await asyncio.gather(reader, writer, return_exceptions=True)
     for end in found:
         if isinstance(end, ViolationError):
+            log.debug("a stream client broke the protocol: %s", end)
             await _say_goodbye(websocket, end.close, str(end), codec.frame(_error(end)), codec)
             return
         if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
@@ -102,7 +112,7 @@ def _obey(message: Any, client: Client, services: Services) -> None:
         own = subscription_of(message) if message.channels is not None else None
         if own is None and message.symbols is not None:
             raise ViolationError("malformed", "symbols without channels")
-        services.hub.resume(client, own, message.epoch, message.after)
+        services.hub.resume(client, own, message.epoch, message.after, message.session)
     else:
         services.hub.subscribe(client, subscription_of(message))
 

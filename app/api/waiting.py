@@ -87,6 +87,13 @@ class LongPolls:
             if not self._waiting:
                 self._stop_listening()
 
+    def on_change(self, session: ReplaySession) -> None:
+        """A session began, changed its state or ended: who waits for another is answered."""
+        if self._session is session:
+            self._look()
+        else:
+            self.wake_all()
+
     def wake_all(self) -> None:
         """Answer everybody now: the session was replaced, or the server closes."""
         for future in self._waiting:

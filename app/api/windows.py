@@ -102,9 +102,6 @@ class Ring:
             found[0] = cut(found[0], seq + 1 - found[0].first_seq, len(found[0].times_ns))
         return found
 
-    def __iter__(self) -> Iterator[Window]:
-        return iter(self._windows)
-
 
 class Newest:
     """The newest row of each symbol and channel: all that conflating clients are sent."""
@@ -118,16 +115,19 @@ class Newest:
         self._rows.clear()
 
     def update(self, window: Window) -> None:
+        """Done for every window, whoever listens: only the last row of each symbol is copied."""
         self.epoch = window.epoch
-        seqs = window.first_seq + window.slice_of_rows()
-        codes = window.items["stream"]
+        codes, symbols = window.items["stream"], window.items["symbol"]
         for code in np.unique(codes).tolist():
             chosen = np.flatnonzero(codes == code)
-            items = window.items[chosen]
-            rows, stamps = self._slot(code)
+            last = np.full(self._symbols, -1, np.int64)
             # Of an index that comes more than once numpy assigns the last value: the newest.
-            rows[items["symbol"]] = items
-            stamps[items["symbol"]] = seqs[chosen]
+            last[symbols[chosen]] = chosen
+            found = np.flatnonzero(last >= 0)
+            rows, stamps = self._slot(code)
+            rows[found] = window.items[last[found]]
+            slice_no = np.searchsorted(window.bounds, last[found], "right") - 1
+            stamps[found] = window.first_seq + slice_no
 
     def _slot(self, code: int) -> tuple[Items, Ints]:
         if code not in self._rows:

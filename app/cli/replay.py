@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,7 +69,7 @@ def replay(
 ) -> None:
     """Replay days without a server; print what was delivered, and the digest.
 
-    Exit code 0 where it completed, 1 where it failed, 130 after Ctrl-C.
+    Exit code 0 where it completed, 1 where it failed, 130 after Ctrl-C or SIGTERM.
     """
     minutes = _minutes(derived)
 
@@ -81,14 +82,22 @@ def replay(
         start_paused=False, allow_missing=allow_missing,
     )  # fmt: skip
     manager = SystemManager.from_settings(settings)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code, status, seconds = _run(manager, config)
     except KeyboardInterrupt as error:
         raise typer.Exit(INTERRUPTED) from error
     finally:
+        signal.signal(signal.SIGTERM, before)
         manager.close()
     _report(status, seconds, json)
     raise typer.Exit(code)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """SIGTERM stops a replay as Ctrl-C does."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _minutes(derived: str | None) -> list[int] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from app import __version__
 from app.cli.catalog import cli as catalog_cli
 from app.cli.doctor import add_to as add_doctor
 from app.cli.importing import cli as import_cli
@@ -28,15 +29,34 @@ class _Guarded(TyperGroup):
             raise typer.Exit(exit_code(error)) from error
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tapedeck {__version__}")
+        raise typer.Exit
+
+
+_HELP = "Replay recorded markets: a server, a headless replay, and the care of the data."
 cli = typer.Typer(
     name="tapedeck",
     cls=_Guarded,
-    help="Replay recorded markets: a server, a headless replay, and the care of the data.",
+    help=_HELP,
     epilog="Example: tapedeck serve --catalog data/catalog --port 8000",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@cli.callback(help=_HELP)
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it, leave."),
+    ] = False,
+) -> None:
+    del version
+
+
 for add_command in (add_serve, add_replay, add_watch, add_doctor):
     add_command(cli)
 cli.add_typer(import_cli, name="import")

@@ -16,7 +16,7 @@ from app.cli.show import Json, cell_text, err, out, print_json, split_list, tabl
 from app.times import format_time
 
 if TYPE_CHECKING:
-    from app.client import Data, Message, Session, Tapedeck
+    from app.client import Data, End, Message, Session, Tapedeck
 
 CHANNELS = ("status", "bars_1m", "trades", "quotes")
 NO_SESSION = 409
@@ -79,6 +79,13 @@ class Board:
             if problem.status != NO_SESSION:
                 raise
             self.data = None
+
+    def take(self, end: End) -> None:
+        """What the end of the stream says of the session."""
+        from app.client import Session
+        from app.client.answers import convert
+
+        self.session = convert(end.raw, Session)
 
     @property
     def is_over(self) -> bool:
@@ -152,11 +159,22 @@ def _watch(deck: Tapedeck, board: Board, interval_ms: int) -> None:
         shown_s = time.monotonic()
         for message in stream:
             if _is_due(message, time.monotonic() - shown_s, interval_ms):
-                board.refresh()
+                _refresh(board, message)
                 live.update(board, refresh=True)
                 shown_s = time.monotonic()
             if isinstance(message, End) or board.is_over:
                 return
+
+
+def _refresh(board: Board, message: Message) -> None:
+    """A server that stops answers no more, but its last frames say how the session ended."""
+    from app.client import ConnectionProblem, End
+
+    try:
+        board.refresh()
+    except ConnectionProblem:
+        if isinstance(message, End):
+            board.take(message)  # else the stream goes on, or says that it broke
 
 
 def _is_due(message: Message, since_s: float, interval_ms: int) -> bool:

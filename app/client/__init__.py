@@ -3,9 +3,11 @@
     from app.client import Tapedeck
 
     with Tapedeck("http://127.0.0.1:8000") as deck:
-        deck.start(["AIG", "BAC"], "2013-10-07", "2013-10-08", speed=0)
-        for message in deck.stream("bars_1m"):
-            ...
+        deck.start(["AIG", "BAC"], "2013-10-07", "2013-10-08", speed=0, start_paused=True)
+        with deck.stream("bars_1m") as stream:
+            deck.resume()
+            for message in stream:  # every slice, to the session's end
+                ...
         frame = deck.bars("AIG", "5m").to_pandas()
 
 ``AsyncTapedeck`` has the same calls, to be awaited. Light: neither pandas nor calendars

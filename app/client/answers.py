@@ -289,3 +289,4 @@ class Catalog(Answer, frozen=True):
     """Extents by symbol and dataset."""
 
     symbols: dict[str, dict[str, Extent]]
+    broken: list[str] = []  # a sentence for each file that cannot be used

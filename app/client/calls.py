@@ -78,6 +78,11 @@ def _list(values: str | Sequence[str]) -> list[str]:
     return [values] if isinstance(values, str) else list(values)
 
 
+def _encoded(symbol: str) -> str:
+    """A symbol as a part of a path; ``.`` and ``..`` would be taken for folders."""
+    return quote(symbol, safe="") if symbol.strip(".") else symbol.replace(".", "%2E")
+
+
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
@@ -207,7 +212,7 @@ def data(
 
 def _rows(symbol: str, kind: str, params: dict[str, Any], poll: dict[str, Any]) -> Call[pa.Table]:
     poll["params"] |= {name: str(value) for name, value in params.items()}
-    path = f"/session/data/{quote(symbol, safe='')}/{kind}"
+    path = f"/session/data/{_encoded(symbol)}/{kind}"
     return Call("GET", path, read_table, headers={"Accept": ARROW}, **poll)
 
 
@@ -264,7 +269,7 @@ def quality(
     symbol: str, *, after: int | None = None, wait_s: float | None = None
 ) -> Call[answers.Quality]:
     """Coverage and gaps of a symbol's current day."""
-    path = f"/session/data/{quote(symbol, safe='')}/quality"
+    path = f"/session/data/{_encoded(symbol)}/quality"
     return Call("GET", path, _QUALITY, **_poll(after, wait_s))
 
 

@@ -89,7 +89,8 @@ def _sync_stream(build: Callable[P, Subscription]) -> Callable[Concatenate[Taped
     @wraps(build)
     def method(self: Tapedeck, /, *args: P.args, **kwargs: P.kwargs) -> Stream:
         wire = self._wire
-        return Stream(wire.protocol(build(*args, **kwargs)), wire.headers, wire.timeout_s)
+        protocol = wire.protocol(build(*args, **kwargs))
+        return Stream(protocol, wire.headers, wire.timeout_s, self.session)
 
     return method
 
@@ -100,7 +101,8 @@ def _async_stream(
     @wraps(build)
     def method(self: AsyncTapedeck, /, *args: P.args, **kwargs: P.kwargs) -> AsyncStream:
         wire = self._wire
-        return AsyncStream(wire.protocol(build(*args, **kwargs)), wire.headers, wire.timeout_s)
+        protocol = wire.protocol(build(*args, **kwargs))
+        return AsyncStream(protocol, wire.headers, wire.timeout_s, self.session)
 
     return method
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 from threading import Event
 from types import TracebackType
@@ -13,17 +14,19 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from app.client.answers import Session
 from app.client.messages import Hello, Message
 from app.client.problems import StreamHoleProblem
 from app.client.stream import StreamProtocol
 
 _BROKEN = (WebSocketException, OSError, TimeoutError, EOFError)
+_CLOSE_S = 0.5  # leaving a busy stream, whose queue is full, the server's answer is never read
 
 
 def _options(headers: dict[str, str], timeout_s: float) -> dict[str, Any]:
     """No limit on frames, which are as large as a window; a consumer may be slow to read pongs."""
     return {
-        "additional_headers": headers, "open_timeout": timeout_s, "close_timeout": timeout_s,
+        "additional_headers": headers, "open_timeout": timeout_s, "close_timeout": _CLOSE_S,
         "max_size": None, "compression": None, "ping_timeout": None,
     }  # fmt: skip
 
@@ -31,11 +34,19 @@ def _options(headers: dict[str, str], timeout_s: float) -> dict[str, Any]:
 class Stream:
     """Messages of the stream, one by one, until the session's end; connected when made.
 
-    Close it, or use it in a ``with``; ``close`` may be called from another thread.
+    Close it, or use it in a ``with``; ``close`` may be called from another thread. Where the
+    session had ended before, and none was started since, its ``End`` comes at once.
     """
 
-    def __init__(self, protocol: StreamProtocol, headers: dict[str, str], timeout_s: float) -> None:
+    def __init__(
+        self,
+        protocol: StreamProtocol,
+        headers: dict[str, str],
+        timeout_s: float,
+        session: Callable[[], Session],
+    ) -> None:
         self._protocol = protocol
+        self._ask_session = session
         self._timeout_s = timeout_s
         self._options = _options(headers, timeout_s)
         self._closed = Event()
@@ -67,7 +78,10 @@ class Stream:
     def __next__(self) -> Message:
         while not (self._closed.is_set() or self._protocol.ended):
             try:
-                return self._protocol.take(self._socket.recv())
+                message = self._protocol.take(self._socket.recv())
+                if self._protocol.is_old and self._protocol.outlives(self._ask_session()):
+                    continue
+                return message
             except (ConnectionClosed, StreamHoleProblem) as error:
                 if not self._closed.is_set():
                     self._reconnect(error)
@@ -105,8 +119,15 @@ class Stream:
 class AsyncStream:
     """As ``Stream``, for ``async for``; connects at ``async with`` or the first message."""
 
-    def __init__(self, protocol: StreamProtocol, headers: dict[str, str], timeout_s: float) -> None:
+    def __init__(
+        self,
+        protocol: StreamProtocol,
+        headers: dict[str, str],
+        timeout_s: float,
+        session: Callable[[], Awaitable[Session]],
+    ) -> None:
         self._protocol = protocol
+        self._ask_session = session
         self._timeout_s = timeout_s
         self._options = _options(headers, timeout_s)
         self._closed = False
@@ -137,7 +158,10 @@ class AsyncStream:
         while not (self._closed or self._protocol.ended):
             socket = await self._first()
             try:
-                return self._protocol.take(await socket.recv())
+                message = self._protocol.take(await socket.recv())
+                if self._protocol.is_old and self._protocol.outlives(await self._ask_session()):
+                    continue
+                return message
             except (ConnectionClosed, StreamHoleProblem) as error:
                 if not self._closed:
                     await self._reconnect(error)

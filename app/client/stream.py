@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from app.client.answers import Session
 from app.client.messages import End, Error, Hello, Message, Slices, Snapshot, Status, read_frame
 from app.client.problems import (
     ConnectionProblem,
@@ -73,7 +74,9 @@ class StreamProtocol:
         self.hello: Hello | None = None
         self.ended = False
         self._subscription = subscription
+        self.is_old = False  # whether the end taken last is of a session that had ended before
         self._session_id: str | None = None
+        self._over_id: str | None = None  # the session that had ended when the client came
         self._place = (1, 0)  # epoch and seq after which to go on
         self._chained = False  # whether the next prev_seq must be that seq
         self._asked = False  # whether the next frame may be a refusal of what was sent
@@ -91,6 +94,7 @@ class StreamProtocol:
         session_id = there.id if there else None
         if self.hello is None:
             self._place = ((there and there.epoch) or 1, (there and there.seq) or 0)
+            self._over_id = session_id if there and there.ended else None
         elif self._session_id not in (None, session_id):
             raise ConnectionProblem(
                 f"the connection broke in session {self._session_id}, and the server now has "
@@ -98,7 +102,7 @@ class StreamProtocol:
             )
         elif session_id is not None:
             epoch, after = self._place
-            message |= {"action": "resume", "epoch": epoch, "after": after}
+            message |= {"action": "resume", "epoch": epoch, "after": after, "session": session_id}
         self.hello, self._session_id, self._asked = hello, session_id, True
         return msgspec.json.encode(message).decode()
 
@@ -122,8 +126,16 @@ class StreamProtocol:
             self._session_id = message.raw.get("id")  # a new one, counted from 0 again
             self._place, self._chained = (message.epoch or 1, 0), False
         self.ended = isinstance(message, End)
+        self.is_old = self.ended and self._over_id is not None
+        if not isinstance(message, Status | Error) or message.raw.get("why") == "session":
+            self._over_id = None
         self._tries = 0
         return message
+
+    def outlives(self, now: Session) -> bool:
+        """Whether another session was started since: then the old one's end is not the end."""
+        self.ended = now.id == self._session_id
+        return not self.ended
 
     def _follow(self, slices: Slices) -> None:
         epoch, seq = self._place

@@ -235,8 +235,8 @@ class FakeManager:
     def on_session(self, callback: Callable[[Any], None]) -> None:
         self._callbacks.append(callback)
 
-    def catalog_summary(self) -> dict[str, dict[str, Any]]:
-        return {}
+    def catalog(self) -> Any:
+        return SimpleNamespace(summary=dict, broken_files=["bars_1m/X.parquet: no column ts"])
 
     def ready(self) -> str | None:
         return "the fake has no catalog"

@@ -79,3 +79,13 @@ def test_pages_of_other_origins_cannot_call(fake: Fake) -> None:
     assert fake.http.post("/session/stop", headers={"Origin": fake.url}).status_code == 200
     with talk(fake.url, origin=fake.url) as one:
         assert one.hello["type"] == "hello"
+
+
+def test_without_a_key_only_names_of_this_machine_are_hosts(fake: Fake, locked: Fake) -> None:
+    port = fake.url.rpartition(":")[2]
+    for host in ("evil.example", f"evil.example:{port}", "0.0.0.0", "localhost.evil.example", ""):
+        check(fake.http.get("/session", headers={"Host": host}), 403, "Host is", "localhost")
+    for host in ("localhost", f"LOCALHOST:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):
+        assert fake.http.get("/session", headers={"Host": host}).status_code == 200
+    headers = {"Host": "tapes.example", **BEARER}
+    assert locked.http.get("/session", headers=headers).status_code == 200

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from app.api import schemas
+from app.api.documents import ARROW as MEDIA
 from app.times import MINUTE_NS, format_time
-from tests.api.conftest import start
+from tests.api.conftest import Fake, start
 from tests.api.small_catalog import OPENS_NS
 from tests.api.test_requests import check
 
@@ -168,3 +169,29 @@ def test_reads_never_show_what_comes_later(real: httpx.Client) -> None:
         if body["bars"]:
             assert body["bars"][-1]["ts"] < body["time"]
     assert seq > 0
+
+
+def test_prices_and_bars_are_null_before_the_first(real: httpx.Client) -> None:
+    start(real, start_paused=True, history_days=0)
+    aig = real.get("/session/data?symbols=AIG").json()["symbols"]["AIG"]
+    assert {aig[name] for name in ("open", "high", "low", "volume", "bars")} == {None}
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_arrow"),
+    [
+        (MEDIA, True),
+        (f"{MEDIA}, application/json", True),
+        (f"{MEDIA};q=0.5, application/json;q=0.4", True),
+        (f"{MEDIA};q=0.5, application/json", False),
+        (f"{MEDIA};q=0.5, */*;q=0.9", False),
+        (f"application/json;q=0.9, {MEDIA}; q=0.8", False),
+        (f"{MEDIA};q=0", False),
+        (f"{MEDIA};q=x", False),
+        ("*/*", False),
+    ],
+)
+def test_arrow_where_it_is_liked_no_less_than_json(fake: Fake, accept: str, is_arrow: bool) -> None:
+    fake.start()
+    answer = fake.http.get("/session/data/A/trades", headers={"Accept": accept})
+    assert (answer.headers["content-type"] == MEDIA) == is_arrow

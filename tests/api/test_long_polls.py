@@ -12,6 +12,7 @@ import pytest
 from app.managers.system_manager import State
 from tests.api.conftest import Fake
 from tests.api.fake_manager import FakeSession, bar_window
+from tests.api.talk import talk
 from tests.api.test_requests import check
 
 
@@ -82,6 +83,21 @@ def test_answers_when_the_session_ends(fake: Fake) -> None:
     assert fake.http.get("/session/data?after=100&wait_s=10").json()["seq"] == 0
 
 
+def test_a_change_of_state_is_no_later_view(fake: Fake) -> None:
+    session = fake.start()
+    session.deliver(bar_window(1, 1))
+    waiting = poll(fake, after=1)
+    with talk(fake.url) as one:
+        one.subscribe()
+        session.become(State.PAUSED)
+        session.become(State.RUNNING)
+        assert [one.receive()["state"] for _ in range(2)] == ["PAUSED", "RUNNING"]
+    assert fake.http.get("/session").json()["state"] == "RUNNING"
+    assert waiting.answer is None
+    session.deliver(bar_window(2, 1))
+    assert waiting.result()["seq"] == 2
+
+
 def test_answers_when_the_session_is_replaced(fake: Fake) -> None:
     old = fake.start()
     waiting = poll(fake, after=100)
@@ -99,7 +115,9 @@ def test_a_poller_that_leaves_is_forgotten(fake: Fake) -> None:
 
 
 def test_the_catalog_waits_too(fake: Fake) -> None:
-    assert fake.http.get("/catalog").json() == {"symbols": {}}
+    assert fake.http.get("/catalog").json() == {
+        "symbols": {}, "broken": ["bars_1m/X.parquet: no column ts"],
+    }  # fmt: skip
     check(fake.http.get("/catalog?after=1"), 409, "No session")
     session = fake.start()
     session.deliver(bar_window(1, 2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -78,4 +80,19 @@ def test_openapi_names_every_call_field_and_problem(fake: Fake) -> None:
     waits = [p for p in bars["parameters"] if p["name"] == "wait_s"]
     assert waits[0]["schema"]["anyOf"][0]["maximum"] == 60
     assert "HTTPValidationError" not in page["components"]["schemas"]
-    assert httpx.get(fake.url + "/docs").status_code == 200
+
+
+def test_the_page_needs_nothing_from_elsewhere(fake: Fake) -> None:
+    answer = httpx.get(fake.url + "/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert re.findall(r"https?:|src=|url\(|@import|\"//", answer.text) == []
+    assert 'fetch("openapi.json")' in answer.text
+    assert httpx.get(fake.url + "/redoc").status_code == 404
+
+
+def test_probes_may_send_head(real: httpx.Client, fake: Fake) -> None:
+    root = str(real.base_url).removesuffix("/api/v1/")
+    for url in (root + "/health", root + "/ready", root + "/api/v1/health"):
+        answer = httpx.head(url)
+        assert (answer.status_code, answer.content) == (200, b"")
+    assert httpx.head(fake.url + "/ready").status_code == 503

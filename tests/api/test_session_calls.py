@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.api import schemas
+from app.managers.system_manager import State
 from tests.api.conftest import Fake, start, wait_for
 from tests.api.test_requests import check
 
@@ -88,6 +89,14 @@ def test_illegal_moves_are_409_with_the_state(real: httpx.Client) -> None:
         ({"streams": ["news"]}, 422, ["news"]),
         ({"streams": ["trades"], "symbols": ["AIG", "BAC"]}, 422, ["BAC trades", "allow_missing"]),
         ({"calendar": "XNYZ"}, 422, ["XNYZ", "XNYS"]),
+        ({"calendar": ""}, 422, ["calendar ''"]),
+        ({"hours": ""}, 422, ["body.hours", "regular"]),
+        ({"symbols": ["*", "AIG"]}, 422, ["'*' stands alone"]),
+        (
+            {"start": "2013-10-07T20:00:00Z", "end": "2013-10-07T15:00:00Z"},
+            422,
+            ["end 2013-10-07T15:00:00Z is not after start 2013-10-07T20:00:00Z"],
+        ),
         ({"hours": "extended", "calendar": "XLON"}, 422, ["extended"]),
         ({"start": "2013-13-07"}, 422, ["2013-13-07"]),
         ({"start": "9999-12-31", "end": "9999-12-31"}, 422, ["9999"]),
@@ -149,10 +158,37 @@ def test_step_answers_202_and_goes_on(fake: Fake) -> None:
     answer = fake.http.post("/session/step?wait_s=0", json={"unit": "day"})
     assert (answer.status_code, answer.json()["state"]) == (202, "RUNNING")
     schemas.Session.model_validate(answer.json())
-    check(fake.http.post("/session/step", json={"unit": "day"}), 409, "RUNNING")
+    check(
+        fake.http.post("/session/step", json={"unit": "day"}), 409,
+        "RUNNING", "a step is going on; pause it or wait",
+    )  # fmt: skip
     check(fake.http.post("/session/step?wait_s=61", json={"unit": "day"}), 422, "wait_s")
     session.finish_step()
     assert fake.http.get("/session").json()["state"] == "PAUSED"
+
+
+def test_a_step_that_is_accepted_is_answered_as_running(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = fake.start(start_paused=True)
+    step = session.step
+
+    def not_applied_yet(unit: str, count: int) -> Any:
+        future = step(unit, count)
+        session.state = State.PAUSED
+        return future
+
+    monkeypatch.setattr(session, "step", not_applied_yet)
+    answer = fake.http.post("/session/step?wait_s=0", json={"unit": "day"})
+    assert (answer.status_code, answer.json()["state"]) == (202, "RUNNING")
+
+
+def test_a_step_of_a_running_session_is_told_to_pause_it(real: httpx.Client) -> None:
+    start(real, speed=60)
+    check(
+        real.post("/session/step", json={"unit": "bar"}), 409,
+        "the session is RUNNING; pause it before a step",
+    )  # fmt: skip
 
 
 def test_a_caller_that_goes_away_cancels_nothing(fake: Fake) -> None:

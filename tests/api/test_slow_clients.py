@@ -159,6 +159,7 @@ def test_a_real_replay_holds_cuts_off_and_delivers_the_same(
         ):
             slow.subscribe("bars_1m", "bars_5m", "trades", "quotes")
             good.subscribe("bars_1m")
+            assert good.receive()["type"] == "end"  # of the session before
             began = time.monotonic()
             start(client)
             frames = good.until("end")

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
+from app.api.clients import Client, Pending
 from app.api.columns import arrow_stream, item_rows, item_table, whole_sizes
 from app.api.frames import CODECS, Channel, Selection, encode_slices
 from app.api.holds import LOSSLESS_BACKLOG_ROWS, HoldGate
@@ -390,3 +391,17 @@ def test_wishes_that_do_not_fit_together_are_refused() -> None:
         with pytest.raises(ViolationError):
             subscription_of(message)
     assert RefusalError("x", "y", oldest=1).extra == {"oldest": 1}
+
+
+def test_slices_that_wait_can_be_dropped() -> None:
+    async def use() -> tuple[list[bytes], bool]:
+        client = Client(CODECS["json"], 1000, lambda *_: None, lambda *_: None)
+        client.push(Pending(bar_window(1, 1)))
+        client.drop_slices()
+        idle = client.is_idle
+        client.push(Pending(bar_window(1, 1)))
+        client.say(b"status")
+        client.drop_slices()
+        return [await client.next_frame()], idle and not client.is_idle
+
+    assert asyncio.run(use()) == ([b"status"], True)

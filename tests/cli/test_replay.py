@@ -127,7 +127,10 @@ def test_ctrl_c_stops_the_session_and_prints_how_far_it_came(
     assert json.loads(done.stdout)["state"] == "STOPPED"
 
 
-def test_sigint_ends_the_process_cleanly(small_catalog: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_process_cleanly(
+    small_catalog: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     command = [*COMMAND, "replay", "AIG", *RANGE, "--catalog", str(small_catalog), "--speed", "1"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(tmp_path) | {"LOG_LEVEL": "info"},
@@ -135,7 +138,7 @@ def test_sigint_ends_the_process_cleanly(small_catalog: Path, tmp_path: Path) ->
     ) as process:  # fmt: skip
         assert process.stderr is not None
         assert "replaying" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, errors = process.communicate(timeout=10)
     assert process.returncode == 130
     assert "STOPPED" in output

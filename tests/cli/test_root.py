@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 
+from app import __version__
 from app.cli import cli
 from tests.cli.conftest import Run
 from tests.cli.served import COMMAND, ROOT
@@ -57,3 +58,8 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
 def test_it_runs_as_a_module() -> None:
     done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, "serve" in done.stdout, done.stderr) == (0, True, "")
+
+
+def test_it_says_its_version(run: Run) -> None:
+    done = run("--version")
+    assert (done.exit_code, done.stdout) == (0, f"tapedeck {__version__}\n")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.cli.watch import Board
-from app.client import End, ServerProblem, Status, Tapedeck
+from app.client import ConnectionProblem, End, ServerProblem, Status, Tapedeck
 from tests.cli.conftest import Run
 from tests.client.small_catalog import (
     DAYS,
@@ -66,6 +66,27 @@ def test_it_follows_a_session_to_its_end(run: Run, url: str) -> None:
     assert f"{MINUTES}" in done.stdout
     again = run("watch", url)
     assert (again.exit_code, "COMPLETED" in again.stdout) == (0, True)
+
+
+def test_a_server_that_stops_ends_it_well(
+    run: Run, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(url, 60)
+    first = Board.refresh
+    calls: list[Board] = []
+
+    def refresh(self: Board) -> None:
+        calls.append(self)
+        if len(calls) == 1:
+            return first(self)
+        with Tapedeck(url) as deck:
+            deck.stop()
+        raise ConnectionProblem("it has gone")
+
+    monkeypatch.setattr(Board, "refresh", refresh)
+    done = run("watch", url)
+    assert (done.exit_code, "STOPPED" in done.stdout) == (0, True), done.output
+    assert len(calls) > 2
 
 
 def test_a_session_that_failed_is_shown_and_is_exit_code_1(

@@ -328,3 +328,14 @@ def test_the_client_imports_nothing_heavy() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+def test_symbols_that_look_like_folders_stay_symbols(script: Script) -> None:
+    quality: dict[str, Any] = {
+        "symbol": "..", "day": None, "quality": None, "received": 0, "expected": 0, "gaps": [],
+    }  # fmt: skip
+    with Tapedeck(script.url) as deck:
+        for symbol, path in ((".", "%2E"), ("..", "%2E%2E"), ("A.B", "A.B")):
+            script.answer(f"GET /session/data/{path}/quality", quality)
+            deck.quality(symbol)
+            assert script.asked[-1].path == f"/session/data/{path}/quality"

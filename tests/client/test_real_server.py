@@ -132,6 +132,25 @@ def test_the_stream_gives_every_slice_to_the_end(real_url: str, encoding: Encodi
         assert deck.session().digest == last.raw["digest"]
 
 
+def test_a_stream_opened_after_the_end_or_before_the_next_start(real_url: str) -> None:
+    with Tapedeck(real_url) as deck:
+        first = start(deck)
+        with deck.stream("bars_1m") as stream:
+            deck.resume()
+            assert isinstance(list(stream)[-1], End)
+        with deck.stream("bars_1m") as late:
+            (only,) = list(late)
+        assert isinstance(only, End)
+        assert only.raw["id"] == first.id
+        with deck.stream("bars_1m") as early:
+            second = start(deck, start_paused=False)
+            messages = list(early)
+        rows = [r for m in messages if isinstance(m, Slices) for r in m.rows()]
+        assert len(rows) == 4 * MINUTES
+        assert isinstance(messages[-1], End)
+        assert messages[-1].raw["id"] == second.id
+
+
 def test_a_wrong_subscription_is_refused(real_url: str) -> None:
     with Tapedeck(real_url) as deck:
         start(deck)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_a_break_with_resume_continues_where_it_was(script: Script, deck: Tapede
     assert found == [[41], [42], [43]]
     assert script.said[1] == {
         "action": "resume", "epoch": 1, "after": 42, "channels": ["bars_1m"], "symbols": ["*"],
-        "delivery": "lossless",
+        "delivery": "lossless", "session": "s1",
     }  # fmt: skip
 
 
@@ -316,6 +317,56 @@ def test_nobody_there_is_a_sentence() -> None:
         pytest.raises(ConnectionProblem, match="no Tapedeck server can be reached at ws://"),
     ):
         deck.stream()
+
+
+def test_leaving_a_busy_stream_is_quick(script: Script) -> None:
+    busy = [HELLO, *(slices(seq, seq + 1) for seq in range(500))]
+    script.connections += [Connection(busy, None), Connection(busy, None)]
+    began_s = time.monotonic()
+    with Tapedeck(script.url) as deck, deck.stream() as stream:
+        for message in stream:
+            assert isinstance(message, Slices)
+            break
+
+    async def use() -> None:
+        async with AsyncTapedeck(script.url) as deck, deck.stream() as stream:
+            async for message in stream:
+                assert isinstance(message, Slices)
+                break
+
+    asyncio.run(use())
+    assert time.monotonic() - began_s < 5
+
+
+def ended(id: str) -> dict[str, Any]:
+    return {"id": id, "state": "COMPLETED", "epoch": 1, "seq": 9}
+
+
+def test_a_session_that_had_ended_ends_the_stream(script: Script, deck: Tapedeck) -> None:
+    script.answer("GET /session", ended("s1"))
+    over = HELLO | {"session": ended("s1")}
+    status = {"type": "status", "why": "subscribed", **ended("s1")}
+    script.connections.append(Connection([over, status, END | ended("s1")], None))
+    with deck.stream("status") as stream:
+        assert [type(m) for m in stream] == [Status, End]
+
+
+def test_the_end_of_an_earlier_session_is_not_that_of_the_next(script: Script) -> None:
+    script.answer("GET /session", ended("s2"))
+    frames = [
+        HELLO | {"session": ended("s1")}, END | ended("s1"),
+        {"type": "status", "why": "session", "id": "s2", "state": "STARTING", "epoch": 1},
+        slices(0, 1), END | ended("s2"),
+    ]  # fmt: skip
+    script.connections += [Connection(frames, None), Connection(frames, None)]
+    with Tapedeck(script.url) as deck, deck.stream() as stream:
+        assert [type(m) for m in stream] == [Status, Slices, End]
+
+    async def use() -> list[Any]:
+        async with AsyncTapedeck(script.url) as deck, deck.stream() as stream:
+            return [type(m) async for m in stream]
+
+    assert asyncio.run(use()) == [Status, Slices, End]
 
 
 def test_close_from_another_thread_ends_the_iteration(script: Script, deck: Tapedeck) -> None:
