@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from app.catalog.location import redact_uri
-from app.catalog.store import Catalog, CatalogEntry, daily_closes
+from app.catalog.store import Catalog, daily_closes
 from app.errors import CatalogError, StateError
 from app.feed.sources import ParquetCandleSource
 from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
@@ -93,10 +93,6 @@ class SystemManager:
         else:
             self._catalog.refresh()
         return self._catalog
-
-    def catalog_summary(self) -> dict[str, dict[str, CatalogEntry]]:
-        """Symbols and datasets of the catalog. Blocks."""
-        return self.catalog().summary()
 
     def ready(self) -> str | None:
         """None when a session can be started, else why not. Blocks."""
