@@ -23,7 +23,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "app.managers.data_manager": ("app.managers.time_manager",),
     "app.managers.time_manager": ("app.managers",),
     "app.managers": ("app.runs", "app.feed"),  # what all managers share
-    "app.runs": ("ground",),
+    "app.runs": ("app.trading",),
+    "app.trading": ("ground",),
     "app.feed": ("app.catalog",),
     "app.catalog": ("ground",),
     "app.api.schemas": ("ground",),
@@ -94,6 +95,9 @@ def test_imports_only_go_down(layer: str) -> None:
     [
         ("app.feed", "app.runs"),
         ("app.runs", "app.feed"),
+        ("app.trading", "app.feed"),
+        ("app.feed", "app.trading"),
+        ("app.trading", "app.runs"),
         ("app.client", "app.managers"),
         ("app.managers.data_manager", "settings"),
         ("app.catalog", "app.feed"),

@@ -1,0 +1,220 @@
+"""The engine: the phases at each T, and nothing of what they are for.
+
+It hands market data to services and publishes triggers; it calls into none of them. Its caller
+(the merge thread, or the thread behind a live feed) tells it of days and windows, in order.
+
+At T: what is due before the slice; the slice to execution and portfolio, drained, so fills are
+booked; the slice to strategies, drained; valuation, drained; risk, drained; then timers. Where
+nobody has an order at work, strategies get a run of slices at once and stop after the first one
+at which they publish: the result is the same.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+from app.model import Window
+from app.trading.bus import BusError, EventBus, Handler, Phase
+from app.trading.events import (
+    BacktestEndEvent,
+    BacktestStartEvent,
+    CashEvent,
+    ControlEvent,
+    CorporateActionEvent,
+    DayEndEvent,
+    DayOpenEvent,
+    EventBase,
+    FillEvent,
+    MarketEvent,
+    ModifyRequestEvent,
+    OrderRequestEvent,
+    RiskEvaluationTriggerEvent,
+    RiskHaltEvent,
+    ScheduleEvent,
+    SessionCloseEvent,
+    SignalEvent,
+    TimerEvent,
+    ValuationTriggerEvent,
+)
+
+_RANK = 1  # on the bus; it publishes nothing there itself
+_BEFORE_SLICE, _AFTER_SLICE, _CLOSE = range(3)
+_MOST_ROUNDS = 1000
+_STIRRING = (
+    SignalEvent, OrderRequestEvent, ModifyRequestEvent, FillEvent, CashEvent,
+    CorporateActionEvent, TimerEvent, SessionCloseEvent, RiskHaltEvent,
+)  # fmt: skip
+
+
+class _Due(NamedTuple):
+    """Something at a time: ordered by time, before or after its slice, then as it was asked for."""
+
+    at_ns: int
+    rank: int
+    number: int
+    owner: str
+    token: str
+
+
+class Engine:
+    """One run. Every method is called by one thread at a time, in order of time."""
+
+    def __init__(self, bus: EventBus) -> None:
+        self.now_ns = 0
+        self._bus = bus
+        self._context = bus.context
+        self._due: list[_Due] = []
+        self._numbers = 0
+        self._stirred = False
+        handlers: dict[type, Handler] = dict.fromkeys(_STIRRING, self._on_stir)
+        handlers[ScheduleEvent] = self._on_schedule
+        bus.subscribe("clock", _RANK, handlers)
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self, now_ns: int, strategies: tuple[str, ...]) -> None:
+        """All services are attached: say so, and begin."""
+        self.now_ns = now_ns
+        run = self._context
+        self._publish(ControlEvent(ts_event_ns=now_ns, kind="engine_ready"))
+        self._publish(
+            BacktestStartEvent(
+                ts_event_ns=now_ns, run_id=run.run_id, symbols=run.symbols,
+                strategies=strategies, seed=run.seed,
+            )
+        )  # fmt: skip
+        self._bus.drain()
+
+    def open_day(self, day: int, now_ns: int) -> None:
+        """A trading day begins; corporate actions come before its first item."""
+        self.now_ns = max(self.now_ns, now_ns)
+        one = self._context.days[day]
+        self._publish(
+            DayOpenEvent(
+                ts_event_ns=self.now_ns, day=day, date=one.date.isoformat(), open_ns=one.open_ns,
+                close_ns=one.close_ns, end_ns=one.end_ns, half_day=one.half_day,
+            )
+        )  # fmt: skip
+        for action in self._context.actions_on(day):
+            self._publish(
+                CorporateActionEvent(
+                    ts_event_ns=self.now_ns, symbol=action.symbol, kind=action.kind,
+                    ratio=action.ratio, amount=action.amount,
+                )
+            )  # fmt: skip
+        if self.now_ns < one.close_ns <= one.end_ns:
+            self._push(one.close_ns, _CLOSE, "engine", str(day))
+        self._settle()
+
+    def end_day(self, day: int, end_ns: int) -> None:
+        """All up to the day's end is delivered."""
+        self.advance(end_ns)
+        self._publish(DayEndEvent(ts_event_ns=end_ns, day=day))
+        self._settle()
+
+    def finish(self, outcome: str, cause: str | None = None) -> None:
+        """The last events. After a failure what was under way is dropped."""
+        if outcome == "completed":
+            self._publish(ControlEvent(ts_event_ns=self.now_ns, kind="eof"))
+            self._settle()
+        else:
+            self._bus.abandon()
+        self._publish(BacktestEndEvent(ts_event_ns=self.now_ns, outcome=outcome, cause=cause))
+        self._bus.drain()
+
+    # -- time and data -----------------------------------------------------------------------
+
+    def on_window(self, window: Window) -> None:
+        """All slices of a window, each finished before the next one begins."""
+        times = window.times_ns
+        at, count = 0, len(times)
+        while at < count:
+            self._run_due(int(times[at]), _BEFORE_SLICE)
+            at = self._run_slices(window, at, self._next_due(window, at))
+        self._run_due(self.now_ns, _CLOSE)
+
+    def advance(self, now_ns: int) -> None:
+        """The clock stands on ``now_ns``: all slices released by then have been delivered."""
+        self._run_due(now_ns, _CLOSE)
+        self.now_ns = max(self.now_ns, now_ns)
+
+    def next_due_ns(self) -> int | None:
+        """When something is to happen even without data."""
+        return self._due[0].at_ns if self._due else None
+
+    def publish(self, event: EventBase) -> None:
+        """An event from outside, at now; all that follows from it is settled on return."""
+        self._publish(event)
+        self._settle()
+
+    def _next_due(self, window: Window, at: int) -> int:
+        """The first slice after ``at`` that something due comes before."""
+        if not self._due:
+            return len(window.times_ns)
+        due = self._due[0]
+        first_ns = due.at_ns if due.rank == _BEFORE_SLICE else due.at_ns + 1
+        return max(at + 1, int(window.times_ns.searchsorted(first_ns)))
+
+    def _run_slices(self, window: Window, at: int, high: int) -> int:
+        """Handle one slice, or a run of quiet ones; the first that was not handled."""
+        bus = self._bus
+        alert = bus.alert
+        quiet = at
+        if bus.runs_ahead and not alert:
+            quiet = bus.quiet_until(MarketEvent(window, at, high))
+        if quiet > at:
+            high = bus.send_market(Phase.STRATEGY, MarketEvent(window, at, quiet))
+            self.now_ns = int(window.times_ns[high - 1])
+            bus.send_market(Phase.MARKET, MarketEvent(window, at, high))
+            self._settle()
+            return high
+        self.now_ns = int(window.times_ns[at])
+        one = MarketEvent(window, at, at + 1)
+        bus.send_market(Phase.MARKET, one)
+        bus.drain()
+        bus.send_market(Phase.STRATEGY, one)
+        self._stirred |= alert
+        self._settle()
+        return at + 1
+
+    # -- what follows ------------------------------------------------------------------------
+
+    def _publish(self, event: EventBase) -> None:
+        self._bus.publish(event)
+
+    def _settle(self) -> None:
+        """Drain, then value and evaluate until nothing more follows from T."""
+        bus = self._bus
+        bus.drain()
+        for _ in range(_MOST_ROUNDS):
+            if not self._stirred:
+                return
+            self._stirred = False
+            self._publish(ValuationTriggerEvent(ts_event_ns=self.now_ns))
+            bus.drain()
+            self._publish(RiskEvaluationTriggerEvent(ts_event_ns=self.now_ns))
+            bus.drain()
+        raise BusError(f"services answered each other {_MOST_ROUNDS} times at one moment")
+
+    def _on_stir(self, event: EventBase) -> None:
+        self._stirred = True
+
+    def _on_schedule(self, event: ScheduleEvent) -> None:
+        rank = _BEFORE_SLICE if event.before_slice else _AFTER_SLICE
+        self._push(event.at_ns, rank, event.owner, event.token)
+
+    def _push(self, at_ns: int, rank: int, owner: str, token: str) -> None:
+        self._numbers += 1
+        heapq.heappush(self._due, _Due(at_ns, rank, self._numbers, owner, token))
+
+    def _run_due(self, now_ns: int, rank: int) -> None:
+        """All that is due before ``now_ns``, or at it with no higher rank."""
+        while self._due and self._due[0][:2] <= (now_ns, rank):
+            due = heapq.heappop(self._due)
+            self.now_ns = max(self.now_ns, due.at_ns)
+            if due.rank == _CLOSE:
+                self._publish(SessionCloseEvent(ts_event_ns=self.now_ns, day=int(due.token)))
+            else:
+                self._publish(TimerEvent(ts_event_ns=self.now_ns, owner=due.owner, token=due.token))
+            self._settle()

@@ -1,0 +1,59 @@
+"""What a service of the engine is: handlers on the bus, and nothing that others call."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+from app.trading.bus import EventBus, Kind, Phase, Port
+from app.trading.context import RunContext
+from app.trading.events import EventBase, MarketEvent
+
+
+class BacktestService(ABC):
+    """A service knows its own inbox and the run's context. It is wired by ``attach``.
+
+    ``RANK`` orders what services publish in the same round: execution 10, portfolio 20,
+    strategies 30, risk 40, audit 90.
+    """
+
+    NAME: ClassVar[str]
+    RANK: ClassVar[int]
+    PHASE: ClassVar[Phase | None] = None
+
+    def __init__(self, event_bus: EventBus) -> None:
+        self.bus = event_bus
+        self.context: RunContext = event_bus.context
+        self.port: Port | None = None
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, section: Any, event_bus: EventBus) -> Self:
+        """A service as its section of the configuration wants it; not yet attached."""
+
+    @abstractmethod
+    def handlers(self) -> Mapping[type, Callable[[Any], None]]:
+        """The events it handles, by exact type; ``MarketEvent`` where it has a phase."""
+
+    def scan(self, event: MarketEvent) -> int:
+        """The first slice of these that this service must be given alone; ``high`` for none."""
+        return event.high
+
+    def alert(self) -> bool:
+        """Whether valuation and risk are to be triggered at every T."""
+        return False
+
+    def attach(self, kind: Kind = Kind.INLINE) -> None:
+        """Take a place on the bus."""
+        has_scan = type(self).scan is not BacktestService.scan
+        has_alert = type(self).alert is not BacktestService.alert
+        self.port = self.bus.subscribe(
+            self.NAME, self.RANK, self.handlers(), kind=kind, phase=self.PHASE,
+            scan=self.scan if has_scan else None, alert=self.alert if has_alert else None,
+        )  # fmt: skip
+
+    def publish(self, event: EventBase) -> None:
+        """Publish in the next round; from a handler of this service."""
+        assert self.port is not None, f"{self.NAME} is not attached"
+        self.port.publish(event)
