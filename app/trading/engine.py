@@ -80,8 +80,7 @@ class Engine:
         self._publish(ControlEvent(ts_event_ns=now_ns, kind="engine_ready"))
         self._publish(
             BacktestStartEvent(
-                ts_event_ns=now_ns, run_id=run.run_id, symbols=run.symbols,
-                strategies=strategies, seed=run.seed,
+                ts_event_ns=now_ns, symbols=run.symbols, strategies=strategies, seed=run.seed,
             )
         )  # fmt: skip
         self._bus.drain()

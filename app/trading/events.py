@@ -44,7 +44,6 @@ class ControlEvent(EventBase, frozen=True, gc=False, kw_only=True, tag="control"
 class BacktestStartEvent(EventBase, frozen=True, gc=False, kw_only=True, tag="backtest_start"):
     """The run begins."""
 
-    run_id: str
     symbols: tuple[str, ...]
     strategies: tuple[str, ...]
     seed: int
@@ -250,7 +249,11 @@ class PositionState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class PortfolioStateEvent(EventBase, frozen=True, gc=False, kw_only=True, tag="portfolio_state"):
-    """The account at T. ``cash`` is exact; what hangs on marks is rounded to 1e-8."""
+    """The account at T. ``cash`` is exact; what hangs on marks is rounded to 1e-8.
+
+    ``positions`` are those that a fill or a corporate action touched since the last such event,
+    closed ones too: an account of hundreds of symbols is not told anew at every T.
+    """
 
     cash: str
     equity: float
@@ -329,7 +332,7 @@ TOPICS: tuple[type[EventBase], ...] = (
 
 
 class EquityEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The account at each T of a run of slices, one entry a slice, in floats."""
+    """The account at each T at which it changed, in order; it stands still between them."""
 
     times_ns: Ints
     equity: Floats
