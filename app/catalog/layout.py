@@ -6,8 +6,12 @@ from datetime import date
 from urllib.parse import quote, unquote
 
 STREAM_DATASETS = ("bars_1m", "trades", "quotes")
-SIDE_DATASETS = ("daily", "corporate_actions")
-_SIDE_FILES = {"daily": "daily.parquet", "corporate_actions": "actions.parquet"}
+SIDE_DATASETS = ("daily", "corporate_actions", "halts")
+_SIDE_FILES = {
+    "daily": "daily.parquet",
+    "corporate_actions": "actions.parquet",
+    "halts": "halts.parquet",
+}
 _SAFE = "._-^=+"
 
 
@@ -28,7 +32,7 @@ def day_path(dataset: str, symbol: str, day: date) -> str:
 
 
 def side_path(dataset: str, symbol: str) -> str:
-    """Path of a symbol's one ``daily`` or ``corporate_actions`` file, relative to the root."""
+    """Path of a symbol's one file of a side dataset, relative to the root."""
     return f"{dataset}/symbol={encode_symbol(symbol)}/{_SIDE_FILES[dataset]}"
 
 

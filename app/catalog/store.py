@@ -150,7 +150,7 @@ class Catalog:
             ) from error
 
     def side_table(self, dataset: str, symbol: str) -> pa.Table | None:
-        """A symbol's ``daily`` or ``corporate_actions`` table, None where there is none."""
+        """A symbol's table of a side dataset (``daily``, ...), None where there is none."""
         path = f"{self.root}/{side_path(dataset, symbol)}"
         if self.filesystem.get_file_info(path).type != pafs.FileType.File:
             return None

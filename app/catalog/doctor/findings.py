@@ -25,8 +25,8 @@ MEND = {
     "unreadable": "Copy or import the file again; a session that needs it fails.",
     "wrong_columns": "Import the data with a column map so that names and types are as needed.",
     "wrong_place": "Name it <dataset>/symbol=X/date=YYYY-MM-DD.parquet, or add a column symbol.",
-    "unknown_dataset": "Nothing to do: a replay reads bars_1m, trades, quotes, daily and "
-    "corporate_actions only.",
+    "unknown_dataset": "Nothing to do: a replay reads bars_1m, trades, quotes, daily, "
+    "corporate_actions and halts only.",
     "empty_file": "Remove the file, or import that day again.",
     "null": "Repair it at the source and import again; such rows are dropped as invalid.",
     "nan": "Repair it at the source and import again; such rows are dropped as invalid.",
@@ -55,6 +55,7 @@ MEND = {
     "crossed": "Nothing to do for moments; where it is frequent, check the order of the quotes.",
     "locked": "Nothing to do for moments; where it is frequent, check the order of the quotes.",
     "bad_action": "Give a split a positive ratio and a dividend an amount.",
+    "bad_halt": "Give a halt a start with a zone, and an end after it (null: until further).",
 }
 COLUMNS = (
     "severity", "check", "dataset", "symbol", "day", "file", "row", "count", "days", "example",

@@ -1,4 +1,4 @@
-"""The small tables beside the streams: daily bars and corporate actions."""
+"""The small tables beside the streams: daily bars, corporate actions and halts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,21 @@ from app.catalog.doctor.findings import Findings, Place, Severity
 from app.catalog.layout import parse_path, side_path
 
 _PRICES = ("open", "high", "low", "close")
-_NUMBERS = {"daily": (*_PRICES, "volume"), "corporate_actions": ("ratio", "amount")}
+_NUMBERS: dict[str, tuple[str, ...]] = {
+    "daily": (*_PRICES, "volume"),
+    "corporate_actions": ("ratio", "amount"),
+    "halts": (),
+}
 _KINDS = ("split", "dividend")
+_COLUMNS: dict[str, dict[str, Any]] = {
+    "daily": {"date": pt.is_date32},
+    "corporate_actions": {"date": pt.is_date32, "type": pt.is_string},
+    "halts": {"start": pt.is_timestamp, "end": pt.is_timestamp},
+}
 
 
 def check_side_file(fs: pafs.FileSystem, root: str, path: str, findings: Findings) -> int:
-    """Check one ``daily`` or ``corporate_actions`` file; the number of its rows."""
+    """Check one file of a side dataset; the number of its rows."""
     dataset, symbol, _ = parse_path(path)
     place = Place(dataset, symbol, None, path)
     if symbol is None or path != side_path(dataset, symbol):
@@ -32,6 +41,8 @@ def check_side_file(fs: pafs.FileSystem, root: str, path: str, findings: Finding
         return 0
     if dataset == "daily":
         _check_daily(table, place, findings)
+    elif dataset == "halts":
+        _check_halts(table, place, findings)
     else:
         _check_actions(table, place, findings)
     return int(table.num_rows)
@@ -61,10 +72,7 @@ def _read(fs: pafs.FileSystem, full: str, place: Place, findings: Findings) -> p
 
 
 def _has_columns(table: pa.Table, place: Place, findings: Findings) -> bool:
-    wanted: dict[str, Any] = {"date": pt.is_date32}
-    if place.dataset == "corporate_actions":
-        wanted["type"] = pt.is_string
-    wanted |= dict.fromkeys(_NUMBERS[place.dataset], _is_number)
+    wanted = _COLUMNS[place.dataset] | dict.fromkeys(_NUMBERS[place.dataset], _is_number)
     good = True
     for name, check in wanted.items():
         if name not in table.column_names:
@@ -110,3 +118,11 @@ def _check_actions(table: pa.Table, place: Place, findings: Findings) -> None:
         if row["date"] is None or row["type"] not in _KINDS or not usable:
             here = place._replace(day=row["date"], row=number)
             findings.add(Severity.ERROR, "bad_action", here, str(row))
+
+
+def _check_halts(table: pa.Table, place: Place, findings: Findings) -> None:
+    for number, row in enumerate(table.select(["start", "end"]).to_pylist(), 1):
+        start, end = row["start"], row["end"]
+        if start is None or start.tzinfo is None or (end is not None and end <= start):
+            here = place._replace(row=number)
+            findings.add(Severity.ERROR, "bad_halt", here, str(row))

@@ -9,6 +9,7 @@ clock thread (``BacktestClockWorker``, at speed > 0) moves now between slices.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Condition, Lock, Thread, current_thread
 
@@ -22,6 +23,7 @@ from app.managers.data_manager.merge import StreamStats, stream_stats
 from app.managers.data_manager.playback import Act
 from app.managers.data_manager.player import Player
 from app.managers.data_manager.session_data import SessionData
+from app.managers.data_manager.worker import WindowWorker
 from app.managers.lifecycle import ENDED, State
 from app.managers.time_manager import TimeManager, View, Wall
 from app.model import Dictionary
@@ -156,6 +158,10 @@ class BacktestStreamCoordinator(Feeding):
         for stream in upkeep.derived_streams:
             self.register_derived(stream)
 
+    def attach_worker(self, worker: WindowWorker) -> None:
+        """Let ``worker`` work each window off before the clock shows it; before the start."""
+        self._player.worker = worker
+
     def start_worker(self) -> None:
         """Start the threads. Once; StateError afterwards."""
         with self._changed:
@@ -230,6 +236,14 @@ class BacktestStreamCoordinator(Feeding):
 
         return self._control.submit("step", fill).future
 
+    def call(self, action: Callable[[], None]) -> Future[Outcome]:
+        """Run ``action`` on the merge thread between two slices, running or paused."""
+
+        def fill(command: Command) -> None:
+            command.action = action
+
+        return self._control.submit("call", fill).future
+
     def next_number(self) -> int:
         """A number for a command that is carried out elsewhere (stop)."""
         return self._control.next_number()
@@ -274,6 +288,7 @@ class BacktestStreamCoordinator(Feeding):
             if self._over():
                 return
             changes = self._control.apply()
+        self._control.run_calls()
         self._control.flush()
         for why in dict.fromkeys(changes):  # each once: what it tells is the state after all
             self._ensure_clock_thread()
@@ -281,6 +296,7 @@ class BacktestStreamCoordinator(Feeding):
 
     def _finish(self, completed: bool) -> None:
         """The last act of the merge thread: the final state, and an answer for all who wait."""
+        self._finish_worker(completed)
         with self._changed:
             ended = State.COMPLETED if completed else State.STOPPED
             self._control.finish(State.FAILED if self.error is not None else ended)
@@ -289,6 +305,17 @@ class BacktestStreamCoordinator(Feeding):
         count = self._player.items_delivered
         log.info("session %s after %d items%s", self.state, count, _cause(self.error))
         self._player.delivery.end(self.state, self.view)
+
+    def _finish_worker(self, completed: bool) -> None:
+        if self._player.worker is None:
+            return
+        outcome = "failed" if self.error is not None else "completed" if completed else "stopped"
+        try:
+            self._player.worker.finish(outcome, self.error)
+        except BaseException as error:
+            log.exception("the worker failed at the end")
+            if self.error is None:
+                self.error = error
 
     def _ensure_clock_thread(self) -> None:
         with self._changed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from enum import StrEnum
 from typing import NamedTuple
@@ -33,7 +34,7 @@ class Command:
     """A wish, and the future its caller waits on."""
 
     def __init__(self, name: str, number: int) -> None:
-        self.name = name  # pause, resume, speed or step
+        self.name = name  # pause, resume, speed, step or call
         self.number = number
         self.future: Future[Outcome] = Future()
         self.speed = 0.0
@@ -41,6 +42,7 @@ class Command:
         self.count = 0  # what is left of a step
         self.began: View | None = None  # the view at which a step began
         self.target_ns: int | None = None  # where a step by bar stands next
+        self.action: Callable[[], None] | None = None  # of a call: what to do between slices
 
     def answer(self, time_ns: int, seq: int, state: State, interrupted: bool = False) -> None:
         if self.future.set_running_or_notify_cancel():

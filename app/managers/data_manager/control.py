@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from threading import Condition
 
-from app.errors import StateError
+from app.errors import StateError, TapedeckError
 from app.managers.data_manager.commands import Command, CommandQueue
 from app.managers.lifecycle import ENDED, State, check_move
 from app.managers.time_manager import ClockWriter, TimeManager
@@ -25,6 +25,7 @@ class Control:
         self._commands = CommandQueue()
         self._answers: deque[Callable[[], None]] = deque()
         self._closed = False
+        self._calls: deque[Command] = deque()
 
     def submit(self, name: str, fill: Callable[[Command], None] | None = None) -> Command:
         """Put a command into the queue; any thread. StateError when the session is over."""
@@ -51,15 +52,36 @@ class Control:
         changes: list[str] = []
         for command in self._commands.take_all():
             try:
-                changes.append(self._apply(command))
+                why = self._apply(command)
             except StateError as error:
                 self._answers.append(partial(command.refuse, error))
                 continue
+            if command.action is not None:
+                continue
+            changes.append(why)
             if command is not self.step:
                 self._answer(command)
         return changes
 
+    def run_calls(self) -> None:
+        """Carry out the calls that were applied; outside the lock, for they may take a while."""
+        while self._calls:
+            command = self._calls.popleft()
+            assert command.action is not None
+            try:
+                command.action()
+            except TapedeckError as error:
+                self._answers.append(partial(command.refuse, error))
+            except Exception as error:
+                command.refuse(error)
+                raise
+            else:
+                self._answer(command)
+
     def _apply(self, command: Command) -> str:
+        if command.action is not None:
+            self._calls.append(command)
+            return "call"
         if command.name == "speed":
             self._clock.set_speed(command.speed)
             return "speed"
@@ -119,7 +141,7 @@ class Control:
         """The final state; whoever waits is answered."""
         self.state = state
         self.answer_step(interrupted=state is not State.COMPLETED)
-        for command in self._commands.take_all():
+        for command in [*self._calls, *self._commands.take_all()]:
             error = StateError(f"the session is {state}: it takes no {command.name}", state)
             self._answers.append(partial(command.refuse, error))
         self._closed = True

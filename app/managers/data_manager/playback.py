@@ -20,6 +20,7 @@ class Act(Enum):
     STAND = auto()  # a step by bar stands on its minute
     WAIT = auto()  # until deadline_ns of the wall, or until notified
     FETCH = auto()  # more can be merged
+    ADVANCE = auto()  # something is due at time_ns, without data
 
 
 class Move(NamedTuple):
@@ -41,6 +42,7 @@ class Position(NamedTuple):
     day_over: bool  # the clock stood on this day's end
     day_recorded: bool  # the day's record is complete: what is read at its end never changes
     unread: bool  # the last day, and some source has not been read to its end
+    timed_ns: int | None = None  # when the worker is due without data
 
 
 def decide(at: Position, clock: ClockWriter, step: Command | None) -> Move:
@@ -48,6 +50,8 @@ def decide(at: Position, clock: ClockWriter, step: Command | None) -> Move:
     if at.day_over:
         return Move(Act.WAIT if at.unread else Act.ROLL)
     event = _next_event(at, step)
+    if step is None and clock.speed:
+        event = _with_due(at, event)
     if event is None:
         return Move(Act.FETCH if at.can_fetch and at.next_ns is None else Act.WAIT)
     if step is not None or not clock.speed:
@@ -81,6 +85,19 @@ def _next_event(at: Position, step: Command | None) -> Move | None:
     if target is not None and event.time_ns >= target + (event.act is Act.DELIVER):
         return Move(Act.STAND, target)
     return event
+
+
+def _with_due(at: Position, event: Move | None) -> Move | None:
+    """What is due comes first where it is earlier and nothing unknown can come before it.
+
+    At speed 0, and within a step, it needs no move of its own: it is done with the next one.
+    """
+    due_ns = at.timed_ns
+    if due_ns is None or due_ns > at.day.end_ns or (event is not None and event.time_ns <= due_ns):
+        return event
+    if at.next_ns is None and at.known_ns < due_ns:
+        return event
+    return Move(Act.ADVANCE, max(due_ns, at.view.now_ns))
 
 
 def _last_ns(at: Position) -> int:

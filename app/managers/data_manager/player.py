@@ -19,6 +19,7 @@ from app.managers.data_manager.intake import AUCTION_GRACE_NS
 from app.managers.data_manager.merge import Chunk
 from app.managers.data_manager.playback import Act, Move, Position, decide
 from app.managers.data_manager.session_data import SessionData
+from app.managers.data_manager.worker import WindowWorker
 from app.managers.lifecycle import State
 from app.managers.time_manager import ClockWriter, TimeManager, View, Wall
 from app.model import Window, empty_items
@@ -52,6 +53,8 @@ class Player:
         self.held_since_ns: int | None = None  # read by others
         self.known_ns = BEFORE_ALL_NS  # all released by then is delivered or in the chunk
         self.day_over = False  # the clock stands on the day's end; read by others
+        self.worker: WindowWorker | None = None
+        self._timed_ns: int | None = None  # when the worker is due without data; read by others
         self._changed = changed
         self._time, self._clock, self._wall = time_manager, clock, wall
         self._feeding, self._merger, self._data = feeding, feeding.merger, data
@@ -90,8 +93,11 @@ class Player:
 
     def begin(self, paused: bool) -> None:
         """Commit the first view, just before the start."""
+        now_ns = self._look_back_ns
+        if self.worker is not None:
+            self.worker.begin(self._time.first_day, now_ns)
         with self._changed:
-            now_ns = self._look_back_ns
+            self._note_due()
             self._clock.commit(View(1, 0, self._time.first_day, now_ns, self._digest.text()))
             self._clock.anchor(now_ns)
             self._control.move(State.PAUSED if paused else State.RUNNING)
@@ -126,6 +132,7 @@ class Player:
             self.day_over,
             self.rolls_ready >= self._roll_needed(view.day + 1),
             view.day + 1 == len(self._time.days) and not self._feeding.all_read,
+            self._timed_ns,
         )
         step = self._control.step
         if step is not None and step.unit is Unit.BAR and step.target_ns is None:
@@ -142,6 +149,10 @@ class Player:
             self._deliver(move.time_ns)
         elif move.act is Act.STAND:
             self._stand(move.time_ns)
+        elif move.act is Act.ADVANCE:
+            self._advance(move.time_ns)
+            with self._changed:
+                self._commit(move.time_ns)
         elif move.act is Act.END_DAY:
             self._end_day(move.time_ns)
         elif move.act is Act.ROLL:
@@ -182,7 +193,7 @@ class Player:
         """Deliver one window: digest, commit, consumers."""
         chunk, view, step = self.chunk, self._time.view, self._control.step
         most = step.count if step is not None and step.unit is Unit.SLICE else None
-        end = chunk.upto(limit_ns, self.delivery.window_rows(), most)
+        end = chunk.upto(limit_ns, self._window_rows(), most)
         low, bounds = int(chunk.bounds[chunk.at]), chunk.bounds[chunk.at : end + 1]
         items = chunk.items[low : int(bounds[-1])]
         times_ns = chunk.times_ns[chunk.at : end]
@@ -190,6 +201,8 @@ class Player:
         if times_ns[0] <= view.now_ns:
             raise AssertionError(f"a slice of {times_ns[0]} ns came behind now, {view.now_ns} ns")
         self._digest.add(items)
+        if self.worker is not None:
+            self.worker.on_window(window)
         with self._changed:
             self.items_delivered += len(items)
             chunk.at = end
@@ -198,7 +211,17 @@ class Player:
         if most is not None:
             self._count_step(len(times_ns))
 
+    def _window_rows(self) -> int | None:
+        rows = self.delivery.window_rows()
+        mine = None if self.worker is None else self.worker.window_rows()
+        return rows if mine is None else mine if rows is None else min(rows, mine)
+
+    def _advance(self, time_ns: int) -> None:
+        if self.worker is not None:
+            self.worker.advance(time_ns)
+
     def _stand(self, time_ns: int) -> None:
+        self._advance(time_ns)
         with self._changed:
             self._commit(time_ns)
             self._aim_anew()
@@ -210,6 +233,8 @@ class Player:
 
     def _end_day(self, end_ns: int) -> None:
         """Everything up to the day's end is delivered; the roll comes next."""
+        if self.worker is not None:
+            self.worker.end_day(self._time.view.day, end_ns)
         with self._changed:
             self._commit(end_ns)
             self.day_over = True
@@ -225,15 +250,17 @@ class Player:
 
     def _roll(self) -> bool:
         """Go to the next day, just before its first instant. False after the last day."""
+        day = self._time.view.day + 1
+        if day == len(self._time.days):
+            return False
+        # Where days touch the clock stands on the edge already.
+        first_ns = max(self._time.days[day].first_ns - 1, self._time.view.now_ns)
+        if self.worker is not None:
+            self.worker.open_day(day, first_ns)
         with self._changed:
-            day = self._time.view.day + 1
-            if day == len(self._time.days):
-                return False
             self.day_over = False
             self._digest.end_day()
             self._items_before_day = self.items_delivered
-            # Where days touch the clock stands on the edge already.
-            first_ns = max(self._time.days[day].first_ns - 1, self._time.view.now_ns)
             self._commit(first_ns, day=day)
             self._clock.anchor(self._time.view.now_ns)
             self._aim_anew()
@@ -248,6 +275,7 @@ class Player:
     def _commit(self, now_ns: int, seq: int | None = None, day: int | None = None) -> None:
         """Publish the next view; under the lock."""
         view = self._time.view
+        self._note_due()
         self._clock.commit(
             View(
                 view.epoch,
@@ -257,6 +285,9 @@ class Player:
                 self._digest.text(),
             )
         )
+
+    def _note_due(self) -> None:
+        self._timed_ns = None if self.worker is None else self.worker.due_ns()
 
     # -- the clock thread ----------------------------------------------------------------
 
@@ -271,9 +302,10 @@ class Player:
             self._clock.commit(view._replace(now_ns=now_ns))
 
     def _due_ns(self) -> int:
-        """Release of the next slice, as far as it is known."""
+        """Release of the next slice or what else is due, as far as it is known."""
         next_ns = self.chunk.next_ns
-        return self.known_ns + 1 if next_ns is None else next_ns
+        due_ns = self.known_ns + 1 if next_ns is None else next_ns
+        return due_ns if self._timed_ns is None else min(due_ns, self._timed_ns)
 
     def lag_ns(self) -> int:
         """How far the clock is behind its schedule; under the lock."""
