@@ -25,6 +25,7 @@ ENV_FILE = Path(".env")
 PREFIXES = (
     "DATA_", "SESSION_", "MARKET_", "FEED_", "TICK_", "STREAM_", "HTTP_MAX_", "TAPEDECK_", "LOG_",
 )  # fmt: skip
+_SECRET = {"tapedeck_api_key", "tapedeck_runs_database_url"}
 _MISSPELT = 0.9  # an environment variable this like a setting was meant to be it
 
 
@@ -139,6 +140,23 @@ class Settings(BaseSettings):
         Path(".tapedeck"), "a folder that can be written",
         "Folder of the catalog's index and other things that can be made again.",
     )  # fmt: skip
+    tapedeck_runs_dir: Path = _setting(
+        Path("runs"), "a folder that can be written",
+        "Folder of what runs leave behind, one folder each.",
+    )  # fmt: skip
+    tapedeck_runs_database_url: SecretStr | None = _setting(
+        None, "an SQLAlchemy URL such as postgresql+psycopg://user:password@host/name",
+        "Database of the index of runs; without one it is an SQLite file in the folder of runs.",
+    )  # fmt: skip
+    tapedeck_runs_at_once: int = _setting(
+        1, "a whole number from 1 to 64",
+        "Runs that a server works on at one time, each in a process of its own; the rest wait.",
+        ge=1, le=64,
+    )  # fmt: skip
+    tapedeck_configs_dir: Path | None = _setting(
+        None, "a folder of YAML files and the strategies that they name",
+        "Configurations that a server may run; without it none can be started over HTTP.",
+    )  # fmt: skip
     log_level: Literal["debug", "info", "warning", "error", "critical"] = _setting(
         "info", "debug, info, warning, error or critical",
         "Least level that is logged.",
@@ -186,6 +204,20 @@ class Settings(BaseSettings):
         if not all(33 <= ord(character) <= 126 for character in key):
             raise ValueError("cannot stand in a header")
         return value if key else None
+
+    @field_validator("tapedeck_runs_database_url")
+    @classmethod
+    def _check_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            make_url(value.get_secret_value()).get_dialect()
+        except ArgumentError as error:
+            raise ValueError("no URL that SQLAlchemy knows") from error
+        return value
 
     @model_validator(mode="after")
     def _guard_host(self) -> Settings:
@@ -266,7 +298,7 @@ def _sentence(problem: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     if not problem["loc"]:
         return str(problem["msg"])
     field = str(problem["loc"][0])
-    value = "not usable" if field == "tapedeck_api_key" else repr(given.get(field))
+    value = "not usable" if field in _SECRET else repr(given.get(field))
     detail = f" ({problem['msg']})" if problem["type"] == "calendar" else ""
     return f"{field.upper()} is {value}{detail}; allowed: {_allowed(field)}"
 

@@ -103,6 +103,12 @@ class TradingCalendar:
         self._dates: list[date] = [s.date() for s in self._exchange.sessions]
         self._early = {s.date() for s in self._exchange.early_closes}
 
+    @property
+    def sessions_a_year(self) -> float:
+        """Its sessions in a year of 365.25 days, on average between its bounds."""
+        span = (self._dates[-1] - self._dates[0]).days + 1
+        return len(self._dates) * 365.25 / span
+
     def index_from(self, day: date) -> int:
         """Number of the first session on or after ``day``."""
         return int(np.searchsorted(np.array(self._dates, "datetime64[D]"), np.datetime64(day)))

@@ -6,6 +6,7 @@ says what came, what is allowed, and what to do.
     TapedeckError
     |-- SettingsError            a setting or command-line value is wrong
     |-- RequestError             what the caller asked for cannot be (HTTP 422)
+    |   |-- ConfigError          a run's configuration: each problem with its line
     |   |-- TimeError            a time without zone, or not a time
     |   '-- RangeError           a range without trading days, end before start
     |-- NotFoundError            a symbol, stream or day that is not there (404)
@@ -15,6 +16,7 @@ says what came, what is allowed, and what to do.
     |-- FeedError                data in motion
     |   |-- BehindHorizonError   pushed data lies behind what was released
     |   '-- StreamClosedError    fed after its end, or not registered
+    |-- RunError                 a run's folder or its index: names the file
     '-- SessionFailedError       a session died of another error (its cause)
 """
 
@@ -34,6 +36,14 @@ class SettingsError(TapedeckError):
 
 class RequestError(TapedeckError):
     """What was asked for is malformed or impossible."""
+
+
+class ConfigError(RequestError):
+    """A run's configuration is wrong; ``problems`` has one sentence with file and line for each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
 
 
 class TimeError(RequestError):
@@ -74,6 +84,10 @@ class BehindHorizonError(FeedError):
 
 class StreamClosedError(FeedError):
     """A stream that has ended, or was never registered, was fed."""
+
+
+class RunError(TapedeckError):
+    """What a run leaves behind cannot be read or written; the message names the file."""
 
 
 class SessionFailedError(TapedeckError):

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/settings.md and docs/endpoints.md from the code.
+"""Writes the tables of settings, endpoints and configuration, and run.schema.json, from the code.
 
 .venv/bin/python -m docs.generate            writes what is out of date
 .venv/bin/python -m docs.generate --check    exit code 1 where something is
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from app.api.server import create_app
 from app.managers.system_manager import SystemManager
+from app.trading.config import config_schema, describe_config
 from settings import describe_settings, load_settings
 
 DOCS = Path(__file__).parent
@@ -79,9 +81,34 @@ def statuses(call: dict[str, Any]) -> str:
     return ", ".join(sorted(set(call["responses"]) - set(SHARED_STATUSES)))
 
 
+def configuration_tables() -> str:
+    """Every section: its meaning, and each key with default, what is allowed, and meaning."""
+    parts = []
+    for name, (meaning, rows) in describe_config().items():
+        found = table(
+            ["key", "default", "allowed", "meaning"],
+            [
+                (f"`{r.key}`", "**needed**" if r.default is None else f"`{r.default}`", r.allowed,
+                 r.meaning)
+                for r in rows
+            ],
+        )  # fmt: skip
+        parts.append(f"## {name}\n\n{meaning}\n\n{found}")
+    return "\n\n".join(parts)
+
+
+def schema_text() -> str:
+    """What docs/run.schema.json holds."""
+    return json.dumps(config_schema(), indent=2) + "\n"
+
+
 def tables() -> dict[str, str]:
     """By page."""
-    return {"settings": settings_table(), "endpoints": endpoints_table(openapi())}
+    return {
+        "settings": settings_table(),
+        "endpoints": endpoints_table(openapi()),
+        "configuration": configuration_tables(),
+    }
 
 
 def filled(text: str, name: str, content: str) -> str:
@@ -96,14 +123,16 @@ def filled(text: str, name: str, content: str) -> str:
 
 def main() -> None:
     """Write, or check."""
-    stale = []
+    wanted = {DOCS / "run.schema.json": schema_text()}
     for name, content in tables().items():
         page = DOCS / f"{name}.md"
-        text = page.read_text("utf-8")
-        if filled(text, name, content) != text:
-            stale.append(page.name)
+        wanted[page] = filled(page.read_text("utf-8"), name, content)
+    stale = []
+    for path, text in wanted.items():
+        if not path.is_file() or path.read_text("utf-8") != text:
+            stale.append(path.name)
             if "--check" not in sys.argv:
-                page.write_text(filled(text, name, content), "utf-8")
+                path.write_text(text, "utf-8")
     if stale:
         sys.stdout.write(f"out of date: {', '.join(stale)}\n")
     if stale and "--check" in sys.argv:

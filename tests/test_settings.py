@@ -36,6 +36,9 @@ def test_defaults_hold_without_any_setting() -> None:
     assert settings.data_upkeep_derived_intervals == (5, 15)
     assert settings.tapedeck_cache_dir == Path(".tapedeck")
     assert (settings.tapedeck_host, settings.tapedeck_port) == ("127.0.0.1", 8000)
+    runs = (settings.tapedeck_runs_dir, settings.tapedeck_runs_at_once)
+    assert runs == (Path("runs"), 1)
+    assert (settings.tapedeck_configs_dir, settings.tapedeck_runs_database_url) == (None, None)
 
 
 def test_environment_stands_above_env_file_and_overrides_above_both(
@@ -82,6 +85,7 @@ def test_wrong_derived_intervals_are_named(monkeypatch: pytest.MonkeyPatch, text
         ("MARKET_CLOSE_GRACE_SECONDS", "3601", "whole seconds from 0 to 3600"),
         ("SESSION_HISTORY_DAYS", "1.5", "whole days from 0 to 250"),
         ("TAPEDECK_PORT", "http", "a whole number from 0 to 65535"),
+        ("TAPEDECK_RUNS_AT_ONCE", "0", "a whole number from 1 to 64"),
         ("LOG_FORMAT", "xml", "people or json"),
         ("LOG_LEVEL", "loud", "debug, info, warning, error or critical"),
     ],
@@ -164,11 +168,27 @@ def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.tapedeck_api_key.get_secret_value() == "s3cret"
 
 
+@pytest.mark.parametrize("url", ["s3cret", "nosql://u:s3cret@h/n", "sqlite+s3cret:///x"])
+def test_a_database_url_is_checked_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("TAPEDECK_RUNS_DATABASE_URL", url)
+    assert refused().startswith("TAPEDECK_RUNS_DATABASE_URL is not usable; allowed: an SQLAlchemy")
+    assert "s3cret" not in refused()
+    monkeypatch.setenv("TAPEDECK_RUNS_DATABASE_URL", "sqlite:///s3cret.sqlite")
+    settings = load_settings()
+    assert "s3cret" not in repr(settings)
+    assert settings.tapedeck_runs_database_url is not None
+    assert settings.tapedeck_runs_database_url.get_secret_value() == "sqlite:///s3cret.sqlite"
+
+
 def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TAPEDECK_API_KEY", "")
-    monkeypatch.setenv("TAPEDECK_PORT", "")
+    for name in ("TAPEDECK_API_KEY", "TAPEDECK_PORT", "TAPEDECK_CONFIGS_DIR"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("TAPEDECK_RUNS_DATABASE_URL", "")
     settings = load_settings()
     assert (settings.tapedeck_api_key, settings.tapedeck_port) == (None, 8000)
+    assert (settings.tapedeck_configs_dir, settings.tapedeck_runs_database_url) == (None, None)
 
 
 def test_env_example_has_every_setting_with_its_default_and_meaning() -> None:

@@ -53,6 +53,17 @@ def value_columns(
     return columns
 
 
+def tick_flags(kind: StreamType, items: Items) -> dict[str, Column]:
+    """What a replay knows of ticks beside their values: a program behind a stream needs it too."""
+    flags = items["flags"]
+    if kind is StreamType.BAR:
+        return {}
+    found: dict[str, Column] = {"post_close": (flags & Flag.POST_CLOSE) != 0}
+    if kind is StreamType.TRADE:
+        found["eligible"] = (flags & Flag.LAST) != 0
+    return found
+
+
 def whole_sizes(column: Floats, integral: Integral) -> Column:
     """Sizes as ints where the source has ints; None for a missing one."""
     whole = np.broadcast_to(np.asarray(integral), column.shape)

@@ -11,7 +11,7 @@ import orjson
 from numpy.typing import NDArray
 from starlette.websockets import WebSocket
 
-from app.api.columns import Column, value_columns
+from app.api.columns import Column, tick_flags, value_columns
 from app.model import Dictionary, Ints, Items, StreamType, channel_name, stream_code
 from app.times import format_time, format_times
 
@@ -187,4 +187,5 @@ def _columns(codec: Codec, names: Names, channel: Channel, items: Items) -> dict
     starts = names.starts_of(channel.kind, items)
     columns: dict[str, Column] = {"symbol": names.symbols_of(items), "ts": codec.moments(starts)}
     integral = names.integral_of(channel.kind, items)
-    return columns | value_columns(channel.kind, items, names.words, integral)
+    columns |= value_columns(channel.kind, items, names.words, integral)
+    return columns | tick_flags(channel.kind, items)

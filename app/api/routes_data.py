@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import FastAPI, Path, Query
 from pydantic import AfterValidator
@@ -60,6 +60,10 @@ Since = Annotated[
     str | None, Query(max_length=64, description="RFC 3339; only items with a later ts.")
 ]
 Day = Annotated[str | None, Query(max_length=10, description="YYYY-MM-DD; of this day only.")]
+Adjust = Annotated[
+    Literal["split"] | None,
+    Query(description="split: prices and volumes as of now, where the catalog has a split."),
+]
 After = Annotated[
     int | None,
     WHOLE,
@@ -141,12 +145,12 @@ def add_item_routes(app: FastAPI, services: Services) -> None:
     )  # fmt: skip
     async def get_bars(
         request: Request, symbol: Symbol, interval: Interval = "1m",
-        limit: Limit = 390, since: Since = None, day: Day = None,
+        limit: Limit = 390, since: Since = None, day: Day = None, adjust: Adjust = None,
         after: After = None, wait_s: Wait = None,
     ) -> Response:  # fmt: skip
         since_ns, on_day = _since(since), _day(day)
         session = await services.polled(request, after, wait_s)
-        answer = session.bars(symbol, interval, limit, since_ns, on_day)
+        answer = session.bars(symbol, interval, limit, since_ns, on_day, adjust is not None)
         return await _answer(request, answer, interval)
 
     async def ticks(

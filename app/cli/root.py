@@ -8,10 +8,12 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
+from app.cli.backtest import add_to as add_backtest
 from app.cli.catalog import cli as catalog_cli
 from app.cli.doctor import add_to as add_doctor
 from app.cli.importing import cli as import_cli
 from app.cli.replay import add_to as add_replay
+from app.cli.runs import cli as runs_cli
 from app.cli.serve import add_to as add_serve
 from app.cli.show import exit_code, print_error
 from app.cli.watch import add_to as add_watch
@@ -57,10 +59,11 @@ def common(
     del version
 
 
-for add_command in (add_serve, add_replay, add_watch, add_doctor):
+for add_command in (add_serve, add_replay, add_backtest, add_watch, add_doctor):
     add_command(cli)
 cli.add_typer(import_cli, name="import")
 cli.add_typer(catalog_cli, name="catalog")
+cli.add_typer(runs_cli, name="runs")
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from app.errors import RequestError, SettingsError, TapedeckError
+from app.errors import ConfigError, RequestError, SettingsError, TapedeckError
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -31,9 +31,16 @@ def exit_code(error: TapedeckError) -> int:
     return USAGE if isinstance(error, RequestError | SettingsError) else FAILURE
 
 
+def problems_of(error: TapedeckError) -> list[str]:
+    """Its message on one line; of a configuration one for each problem."""
+    problems = error.problems if isinstance(error, ConfigError) else (str(error),)
+    return [" ".join(problem.split()) for problem in problems]
+
+
 def print_error(error: TapedeckError) -> None:
-    """One line on stderr."""
-    typer.echo("tapedeck: " + " ".join(str(error).split()), err=True)
+    """Lines on stderr."""
+    for problem in problems_of(error):
+        typer.echo(f"tapedeck: {problem}", err=True)
 
 
 def settings_of(**options: Any) -> Settings:

@@ -223,16 +223,17 @@ def bars(
     limit: int | None = None,
     since: str | datetime | None = None,
     day: Day | None = None,
+    adjust: Literal["split"] | None = None,
     after: int | None = None,
     wait_s: float | None = None,
 ) -> Call[pa.Table]:
     """The newest bars of a symbol as an Arrow table, oldest first.
 
     ``interval`` is ``1m`` (the default), a derived one such as ``5m``, or ``1d``; ``since``
-    is exclusive, on ``ts``.
+    is exclusive, on ``ts``. ``adjust="split"`` gives them as of now, where there was a split.
     """
     params = _given(
-        interval=interval, limit=limit,
+        interval=interval, limit=limit, adjust=adjust,
         since=None if since is None else when_text(since),
         day=None if day is None else when_text(day),
     )  # fmt: skip

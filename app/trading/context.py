@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple, Protocol
 
 from app.calendar import TradingDay
@@ -93,6 +93,7 @@ class RunContext:
     halts: tuple[tuple[str, int, int], ...] = ()  # symbol, from_ns, until_ns
     instruments: Mapping[str, Instrument] = field(default_factory=dict)
     optimistic: bool = False
+    intervals: tuple[int, ...] = ()  # of delivered bars, in minutes; empty: not known
 
     def index(self, symbol: str) -> int:
         """The number that items name a symbol by."""
@@ -109,7 +110,11 @@ class RunContext:
         return len(self.days) - 1
 
     def actions_on(self, day: int) -> Sequence[CorporateAction]:
-        """Those whose ex-date is this day, or a date since the day before that had no session."""
+        """Those whose ex-date is this day, or a date since the day before that had no session.
+
+        In order of ex-dates. Before the first of ``days`` nothing is known of sessions.
+        """
         until = self.days[day].date
-        after = self.days[day - 1].date if day else date.min
-        return [a for a in self.actions if after < a.ex_date <= until]
+        after = self.days[day - 1].date if day else until - timedelta(days=1)
+        found = [a for a in self.actions if after < a.ex_date <= until]
+        return sorted(found, key=lambda a: a.ex_date)

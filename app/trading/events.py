@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import msgspec
 
-from app.model import Floats, Ints, Items, Window
+from app.model import Flag, Floats, Ints, Items, Window
 from app.trading.orders import Order, OrderState, OrderType, Side
 
 
@@ -182,8 +182,11 @@ class ModifyApprovedEvent(EventBase, frozen=True, gc=False, kw_only=True, tag="m
 
 
 class OrderRejectedEvent(EventBase, frozen=True, gc=False, kw_only=True, tag="order_rejected"):
-    """A refusal by risk or execution: a stable ``code`` and a sentence. Of a signal that became
-    no order, ``order_id`` is the signal's id."""
+    """A refusal by risk or execution: a stable ``code`` and a sentence.
+
+    ``request`` says what was refused: ``order``, ``signal`` (``order_id`` is the signal's id),
+    ``modify`` or ``cancel``; an order lives on when its modify or cancel is refused.
+    """
 
     order_id: str
     strategy_id: str
@@ -191,6 +194,7 @@ class OrderRejectedEvent(EventBase, frozen=True, gc=False, kw_only=True, tag="or
     code: str
     reason: str
     by: str  # risk or execution
+    request: str = "order"
 
 
 class OrderUpdateEvent(EventBase, frozen=True, gc=False, kw_only=True, tag="order_update"):
@@ -249,7 +253,7 @@ class PositionState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class PortfolioStateEvent(EventBase, frozen=True, gc=False, kw_only=True, tag="portfolio_state"):
-    """The account at T. ``cash`` is exact; what hangs on marks is rounded to 1e-8.
+    """The account at T. ``cash`` is exact; what hangs on marks is rounded to 1e-6.
 
     ``positions`` are those that a fill or a corporate action touched since the last such event,
     closed ones too: an account of hundreds of symbols is not told anew at every T.
@@ -277,7 +281,7 @@ class CashEvent(EventBase, frozen=True, gc=False, kw_only=True, tag="cash"):
 
 class RoundTripEvent(EventBase, frozen=True, gc=False, kw_only=True, tag="round_trip"):
     """A lot, or part of one, that was closed. ``pnl`` is after all its costs; ``mae`` and ``mfe``
-    are the worst and best P&L a share by marks while it was open."""
+    are the worst and best P&L a share by marks while it was open, and by the exit price."""
 
     strategy_id: str
     symbol: str
@@ -374,6 +378,11 @@ class BarEvent(msgspec.Struct, frozen=True, gc=False):
     flags: int  # app.model.Flag
     is_warmup: bool = False
 
+    @property
+    def post_close(self) -> bool:
+        """Within the grace after the close: it belongs to no day's regular minutes."""
+        return bool(self.flags & Flag.POST_CLOSE)
+
 
 class TradeEvent(msgspec.Struct, frozen=True, gc=False):
     """A trade as a strategy gets it."""
@@ -383,6 +392,11 @@ class TradeEvent(msgspec.Struct, frozen=True, gc=False):
     price: float
     size: float
     flags: int
+
+    @property
+    def post_close(self) -> bool:
+        """Within the grace after the close."""
+        return bool(self.flags & Flag.POST_CLOSE)
 
 
 class QuoteEvent(msgspec.Struct, frozen=True, gc=False):

@@ -1,16 +1,19 @@
 """The last eligible price of each symbol, from the market data that a service was sent.
 
 Eligible are trades that may set the last price and 1m bars, within the delivered hours: never
-``post_close``. Notes come cheap, one a run of slices; prices are worked out when one is asked for.
+``post_close``, never a bar that spans a split of its day. A note costs next to nothing; prices
+are worked out when one is asked for, or when the next window begins.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from app.model import TRADE_CODE, Flag, Floats, Ints, Window
+from app.trading.adjust import spans_split
 from app.trading.events import MarketEvent
 
 
@@ -23,15 +26,22 @@ class Prices(NamedTuple):
     price: Floats
 
 
-def eligible_prices(window: Window) -> Prices:
-    """Rows of a window that may mark a position, with their symbols and prices."""
+def eligible_prices(window: Window, ratios: Mapping[int, float] | None = None) -> Prices:
+    """Rows of a window that may mark a position, with their symbols and prices.
+
+    ``ratios``: the splits of the window's day by symbol index; bars that span one are left out.
+    """
     items = window.items
-    stream, flags = items["stream"], items["flags"]
-    fits = (stream == 1) | ((stream == TRADE_CODE) & (flags & Flag.LAST != 0))
-    row = np.flatnonzero(fits & (flags & Flag.POST_CLOSE == 0))
+    stream, flags = np.ascontiguousarray(items["stream"]), np.ascontiguousarray(items["flags"])
+    is_trade = stream == TRADE_CODE
+    fits = (stream == 1) | (is_trade & (flags & Flag.LAST != 0))
+    fits &= flags & Flag.POST_CLOSE == 0
+    if ratios:
+        fits &= ~spans_split(items, ratios)
+    row = np.flatnonzero(fits)
     values: Any = items["v"]
-    column = np.where(stream[row] == TRADE_CODE, 0, 3)
-    return Prices(window, row, items["symbol"][row].astype(np.int64), values[row, column])
+    price = values[row, np.where(is_trade[row], 0, 3)]
+    return Prices(window, row, items["symbol"][row].astype(np.int64), price)
 
 
 class Marks:
@@ -41,17 +51,23 @@ class Marks:
         self._prices = np.full(symbols, np.nan)
         self._times_ns = np.zeros(symbols, np.int64)
         self._known: Prices | None = None
-        self._noted: list[MarketEvent] = []
+        self._window: Window | None = None  # noted and not worked out: slices low to high of it
+        self._low = self._high = 0
+        self._ratios: dict[int, float] = {}  # splits of the newest day that has any
+        self._split_day: int | None = None  # None until that day's first window
 
     def note(self, event: MarketEvent) -> None:
         """These slices have been delivered."""
-        self._noted.append(event)
+        if event.window is self._window and event.low == self._high:
+            self._high = event.high
+            return
+        self._work()
+        self._window, self._low, self._high = event.window, event.low, event.high
 
     @property
     def prices(self) -> Floats:
         """All prices as they are now; not to be written to."""
-        if self._noted:
-            self._work()
+        self._work()
         return self._prices
 
     def price(self, symbol: int) -> float:
@@ -59,32 +75,45 @@ class Marks:
 
     def time_ns(self, symbol: int) -> int:
         """Release of the row that set the price; 0 before the first."""
-        if self._noted:
-            self._work()
+        self._work()
         return int(self._times_ns[symbol])
 
     def set(self, symbol: int, price: float) -> None:
-        """Another basis (a split): the price as it would have been."""
+        """A price from elsewhere, until the next eligible one."""
         self.prices[symbol] = price
 
+    def split(self, symbol: int, ratio: float) -> None:
+        """A split takes effect: the price is divided, and bars that span it do not mark.
+
+        Called when its day opens, before the day's first window.
+        """
+        self.prices[symbol] /= ratio
+        if self._split_day is not None:
+            self._ratios, self._split_day = {}, None
+        self._ratios[symbol] = self._ratios.get(symbol, 1.0) * ratio
+
+    def eligible(self, window: Window) -> Prices:
+        """The eligible rows of a window; those of the newest are kept."""
+        known = self._known
+        if known is None or known.window is not window:
+            known = self._known = eligible_prices(window, self._ratios_on(window.day))
+        return known
+
+    def _ratios_on(self, day: int) -> Mapping[int, float] | None:
+        """The splits of a window's day: those told since the day before."""
+        if not self._ratios:
+            return None
+        if self._split_day is None:
+            self._split_day = day
+        return self._ratios if day == self._split_day else None
+
     def _work(self) -> None:
-        for window, low, high in _runs(self._noted):
-            known = self._known
-            if known is None or known.window is not window:
-                known = self._known = eligible_prices(window)
-            first, last = np.searchsorted(known.row, window.bounds[[low, high]])
-            symbols = known.symbol[first:last]
-            self._prices[symbols] = known.price[first:last]
-            self._times_ns[symbols] = window.items["release_ns"][known.row[first:last]]
-        self._noted.clear()
-
-
-def _runs(noted: list[MarketEvent]) -> list[tuple[Window, int, int]]:
-    """Neighbouring spans of one window as one."""
-    runs: list[tuple[Window, int, int]] = []
-    for event in noted:
-        if runs and runs[-1][0] is event.window and runs[-1][2] == event.low:
-            runs[-1] = (event.window, runs[-1][1], event.high)
-        else:
-            runs.append((event.window, event.low, event.high))
-    return runs
+        if self._window is None or self._low == self._high:
+            return
+        window, low, high = self._window, self._low, self._high
+        self._low = high
+        known = self.eligible(window)
+        first, last = np.searchsorted(known.row, window.bounds[[low, high]])
+        symbols = known.symbol[first:last]
+        self._prices[symbols] = known.price[first:last]
+        self._times_ns[symbols] = window.items["release_ns"][known.row[first:last]]

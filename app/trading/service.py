@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from app.trading.bus import EventBus, Kind, Phase, Port
 from app.trading.context import RunContext
-from app.trading.events import EventBase, MarketEvent
+from app.trading.events import EquityEvent, EventBase, MarketEvent
 
 
 class BacktestService(ABC):
@@ -53,7 +53,7 @@ class BacktestService(ABC):
             scan=self.scan if has_scan else None, alert=self.alert if has_alert else None,
         )  # fmt: skip
 
-    def publish(self, event: EventBase) -> None:
+    def publish(self, event: EventBase | EquityEvent) -> None:
         """Publish in the next round; from a handler of this service."""
         assert self.port is not None, f"{self.NAME} is not attached"
         self.port.publish(event)

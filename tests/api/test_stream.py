@@ -82,9 +82,13 @@ def test_words_and_whole_sizes(real: httpx.Client) -> None:
         start(real, end="2013-10-07")
         frames = slices_of(one.until("end"))
     trades, quotes = frames[0]["trades"], frames[0]["quotes"]
-    assert list(trades) == ["slice", "symbol", "ts", "price", "size", "exchange", "conditions"]
+    assert list(trades) == [
+        "slice", "symbol", "ts", "price", "size", "exchange", "conditions", "post_close",
+        "eligible",
+    ]  # fmt: skip
     assert list(quotes) == [
         "slice", "symbol", "ts", "bid", "bid_size", "ask", "ask_size", "exchange", "side",
+        "post_close",
     ]  # fmt: skip
     assert trades["exchange"][:4] == ["N", "P", None, "Q"][: len(trades["exchange"][:4])]
     assert all(isinstance(size, int) for size in trades["size"])

@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs.pages import BASE, PAGES, Block, blocks, name_of
 
-KINDS = {"sh", "python", "console", "json", "text", ""}
+KINDS = {"sh", "python", "console", "json", "text", "yaml", ""}
 RUN = [page for page in PAGES if any(b.kind in ("sh", "python") for b in blocks(page))]
 
 

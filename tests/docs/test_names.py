@@ -126,7 +126,7 @@ def test_modules_exist(page: Path) -> None:
         assert name.islower() or hasattr(found, name), word
 
 
-@pytest.mark.parametrize("name", ["settings", "endpoints"])
+@pytest.mark.parametrize("name", ["settings", "endpoints", "configuration"])
 def test_tables_are_those_of_the_code(name: str) -> None:
     text = (ROOT / "docs" / f"{name}.md").read_text("utf-8")
     assert text == filled(text, name, tables()[name]), "run: python -m docs.generate"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date
 
@@ -30,6 +31,7 @@ from app.model import (
     make_items,
     parse_channel,
 )
+from app.trading.adjust import Split, adjust_splits
 
 _DAY_MIN = 1440
 _TRADES_BACK = 256
@@ -40,11 +42,12 @@ class SessionReader:
 
     def __init__(
         self, time_manager: TimeManager, data: SessionData, book: DayBook, words: Dictionary,
-        integral: dict[Stream, bool],
+        integral: dict[Stream, bool], splits: Sequence[Split] = (),
     ) -> None:  # fmt: skip
         self._time, self._data, self._book = time_manager, data, book
         self._words = words
         self._integral = integral
+        self._splits = tuple(splits)
         self.grid = Grid(time_manager.days)
 
     def integral(self, symbol: str, kind: StreamType) -> bool:
@@ -84,13 +87,26 @@ class SessionReader:
             if self._book.has(day):
                 official = self._book.official_close(day, number, view.now_ns)
                 if official is not None:
-                    return official.price
+                    return official.price / self._split_since(number, day, view.now_ns)
         return None
 
+    def _split_since(self, symbol: int, day: int, now_ns: int) -> float:
+        """The shares that one share of a day's close has become."""
+        end_ns = self._time.days[day].end_ns
+        return math.prod(
+            s.ratio
+            for s in self._splits
+            if s.symbol == symbol and end_ns <= s.from_ns and s.from_ns - 1 <= now_ns
+        )
+
     def bars(
-        self, symbol: str, interval: str, limit: int, since_ns: int | None, day: date | None
-    ) -> Answer:
-        """The newest ``limit`` bars of the days kept; ``interval`` 1m, a derived one or 1d."""
+        self, symbol: str, interval: str, limit: int, since_ns: int | None, day: date | None,
+        adjusted: bool = False,
+    ) -> Answer:  # fmt: skip
+        """The newest ``limit`` bars of the days kept; ``interval`` 1m, a derived one or 1d.
+
+        ``adjusted``: prices and volumes on the basis of now, where a split came since.
+        """
         view = self._time.view
         if interval == "1d":
             number = self._check(symbol)
@@ -101,7 +117,13 @@ class SessionReader:
             stream = self._data.find(symbol, StreamType.BAR, minutes)
             items = self._data.visible(stream, view)
             starts = self.grid.bar_starts(items)
-        return self._answer(view, stream, items, starts, limit, since_ns, day)
+        answer = self._answer(view, stream, items, starts, limit, since_ns, day)
+        if adjusted:
+            on_now = adjust_splits(answer.items, answer.starts_ns, self._splits, view.now_ns)
+            volumes = on_now["v"][:, 4]
+            whole = answer.integral and bool((volumes == np.rint(volumes)).all())
+            return answer._replace(items=on_now, integral=whole)
+        return answer
 
     def ticks(
         self, symbol: str, kind: StreamType, limit: int, since_ns: int | None, day: date | None

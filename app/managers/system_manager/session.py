@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import date
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from app.calendar import TradingDay
-from app.errors import RequestError
+from app.errors import RequestError, StateError
 from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
 from app.managers.data_manager.commands import Outcome, Unit
 from app.managers.data_manager.data_feed_loop import DataFeedLoop
@@ -29,6 +29,10 @@ from app.managers.system_manager.reader import SessionReader
 from app.managers.time_manager import View
 from app.model import Dictionary, Ints, Items, StreamType, Window
 from app.times import SECOND_NS
+from app.trading.events import EventBase
+
+if TYPE_CHECKING:
+    from app.managers.system_manager.desk import TradingDesk
 
 MAX_STEPS = 1_000_000
 
@@ -68,8 +72,10 @@ class ReplaySession:
         coordinator: BacktestStreamCoordinator,
         reader: SessionReader,
         feed: DataFeedLoop,
+        desk: TradingDesk | None = None,
     ) -> None:
         self.id = id
+        self.desk = desk  # None: nothing trades
         self.config = config
         self.symbols = config.symbols
         self.days: tuple[TradingDay, ...] = config.days  # look-back too: View.day indexes it
@@ -145,9 +151,10 @@ class ReplaySession:
         return self._reader.summary(symbols)
 
     def bars(
-        self, symbol: str, interval: str, limit: int, since_ns: int | None, day: date | None
-    ) -> Answer:
-        return self._reader.bars(symbol, interval, limit, since_ns, day)
+        self, symbol: str, interval: str, limit: int, since_ns: int | None, day: date | None,
+        adjusted: bool = False,
+    ) -> Answer:  # fmt: skip
+        return self._reader.bars(symbol, interval, limit, since_ns, day, adjusted)
 
     def ticks(
         self, symbol: str, kind: StreamType, limit: int, since_ns: int | None, day: date | None
@@ -188,6 +195,17 @@ class ReplaySession:
         if not 1 <= count <= MAX_STEPS:
             raise RequestError(f"count is {count}; allowed: 1 to {MAX_STEPS}")
         return self._coordinator.step(Unit(unit), count)
+
+    def trade(self, make: Callable[[int], EventBase]) -> Future[Outcome]:
+        """Publish the order, cancel or change that ``make`` makes of now, between two slices.
+
+        All that follows from it at now is settled when the future is answered. StateError where
+        the session has no engine.
+        """
+        desk = self.desk
+        if desk is None:
+            raise StateError("this session has no engine; start it with a config", self.state)
+        return self._coordinator.call(lambda: desk.publish(make, self.view().now_ns))
 
     def stop(self) -> Outcome:
         """Stop for good; any thread, any number of times, at once where it has ended."""

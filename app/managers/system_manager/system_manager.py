@@ -27,10 +27,13 @@ from app.managers.system_manager.config import (
     SessionDefaults,
     resolve,
 )
+from app.managers.system_manager.market import corporate_actions
+from app.managers.system_manager.plan import TradingPlan, open_desk
 from app.managers.system_manager.reader import SessionReader
 from app.managers.system_manager.session import ReplaySession
 from app.managers.time_manager import TimeManager, Wall
 from app.model import Dictionary, StreamType
+from app.trading.adjust import split_table
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -53,7 +56,7 @@ class SystemManager:
     ) -> None:
         self.session: ReplaySession | None = None
         self._uri = catalog_uri
-        self._defaults = defaults
+        self.defaults = defaults
         self._cache_dir = cache_dir
         self._wall = wall
         self._before_upkeep = before_upkeep
@@ -108,8 +111,13 @@ class SystemManager:
         """Call ``callback`` with each new session before its first slice."""
         self._callbacks.append(callback)
 
-    def start_session(self, config: SessionConfig) -> ReplaySession:
-        """Start a session and wait until it runs; StateError while another one is live. Blocks."""
+    def start_session(
+        self, config: SessionConfig, plan: TradingPlan | None = None
+    ) -> ReplaySession:
+        """Start a session and wait until it runs; StateError while another one is live. Blocks.
+
+        With a ``plan`` it trades.
+        """
         with self._lock:
             if self._closed:
                 raise StateError("the server is shutting down", State.STOPPING)
@@ -120,11 +128,11 @@ class SystemManager:
                     last.state,
                 )
             catalog = self.catalog()
-            resolved = resolve(config, self._defaults, catalog)
+            resolved = resolve(config, self.defaults, catalog)
             _tell_short_look_back(resolved, catalog)
             if last is not None:
                 last.close()
-            session = self._build(resolved, catalog)
+            session = self._build(resolved, catalog, plan)
             try:
                 for callback in self._callbacks:
                     callback(session)
@@ -136,12 +144,14 @@ class SystemManager:
         session.wait_started(_START_WAIT_S)
         return session
 
-    def _build(self, config: ResolvedConfig, catalog: Catalog) -> ReplaySession:
+    def _build(
+        self, config: ResolvedConfig, catalog: Catalog, plan: TradingPlan | None
+    ) -> ReplaySession:
         daily = {symbol: daily_closes(catalog, symbol) for symbol in config.symbols}
         words = Dictionary()
         pool = ThreadPoolExecutor(READERS, thread_name_prefix="CatalogReader")
-        per_stream = self._defaults.buffer_rows // (2 * len(config.streams))
-        rows = self._defaults.read_rows
+        per_stream = self.defaults.buffer_rows // (2 * len(config.streams))
+        rows = self.defaults.read_rows
         read_rows = max(1, min(rows, per_stream))
         sources = [
             ParquetCandleSource(
@@ -152,16 +162,18 @@ class SystemManager:
         ]  # fmt: skip
         time_manager = TimeManager(config.days, config.first_day)
         data = SessionData(
-            time_manager, config.symbols, config.history_days, self._defaults.tick_rows
+            time_manager, config.symbols, config.history_days, self.defaults.tick_rows
         )
         coordinator = BacktestStreamCoordinator(
             time_manager, data, speed=config.speed, look_back_ns=config.look_back_ns,
             counted_from_ns=config.counted_from_ns, words=words,
-            queue_rows=self._defaults.buffer_rows, wall=self._wall,
+            queue_rows=self.defaults.buffer_rows, wall=self._wall,
             start_paused=config.start_paused,
         )  # fmt: skip
         try:
-            return self._wire(config, sources, pool, coordinator, time_manager, data, daily)
+            return self._wire(
+                config, sources, pool, coordinator, time_manager, data, daily, plan, catalog
+            )
         except BaseException:
             coordinator.close()  # or no other session could ever be made
             raise
@@ -169,7 +181,7 @@ class SystemManager:
     def _wire(
         self, config: ResolvedConfig, sources: list[ParquetCandleSource], pool: ThreadPoolExecutor,
         coordinator: BacktestStreamCoordinator, time_manager: TimeManager, data: SessionData,
-        daily: dict[str, dict[int, float]],
+        daily: dict[str, dict[int, float]], plan: TradingPlan | None, catalog: Catalog,
     ) -> ReplaySession:  # fmt: skip
         with_bars = [
             any(s.symbol == name and s.type is not StreamType.QUOTE for s in config.streams)
@@ -186,9 +198,18 @@ class SystemManager:
         )  # fmt: skip
         coordinator.attach_upkeep(upkeep)
         integral = {source.stream: source.integral for source in sources}
-        reader = SessionReader(time_manager, data, book, coordinator.source_words, integral)
+        actions = corporate_actions(catalog, config.symbols, config.days[-1].date)
+        splits = split_table(actions, config.symbols, config.days, config.calendar.zone.key)
+        reader = SessionReader(time_manager, data, book, coordinator.source_words, integral, splits)
         feed = DataFeedLoop(coordinator, sources, pool)
-        return ReplaySession(f"s{next(self._numbers)}", config, coordinator, reader, feed)
+        desk = None
+        if plan is not None:
+            desk = open_desk(
+                plan, config, catalog, data, book, coordinator.delivered_words,
+                lambda: coordinator.view.digest,
+            )  # fmt: skip
+            coordinator.attach_worker(desk)
+        return ReplaySession(f"s{next(self._numbers)}", config, coordinator, reader, feed, desk)
 
     def close(self) -> None:
         """Stop the session and refuse further ones; any thread, any number of times."""

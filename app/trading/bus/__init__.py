@@ -1,14 +1,29 @@
 """The event bus: rounds under one barrier. Services meet only here."""
 
-from app.trading.bus.event_bus import (
+from app.trading.bus.errors import (
     BusError,
-    EventBus,
-    Handler,
+    ClosedError,
     HandlerError,
-    Kind,
-    Phase,
-    Port,
     TopicError,
+    WatchdogError,
 )
+from app.trading.bus.event_bus import EventBus
+from app.trading.bus.port import Envelope, Handler, Kind, Phase, Port
+from app.trading.bus.subscriber import Subscriber
+from app.trading.bus.subscription import AsyncSubscription
 
-__all__ = ["BusError", "EventBus", "Handler", "HandlerError", "Kind", "Phase", "Port", "TopicError"]
+__all__ = [
+    "AsyncSubscription",
+    "BusError",
+    "ClosedError",
+    "Envelope",
+    "EventBus",
+    "Handler",
+    "HandlerError",
+    "Kind",
+    "Phase",
+    "Port",
+    "Subscriber",
+    "TopicError",
+    "WatchdogError",
+]

@@ -5,110 +5,44 @@ and delivered in the next round, ordered by the publisher's rank, then by its se
 that publishes nothing ends: the bus is drained. So the result hangs on no thread's timing,
 provided that a subscriber knows only what came through its own inbox.
 
+In a round in which a handler fails the others still handle their inboxes; then the failure that
+is first by rank is raised.
+
 Market data does not go in rounds: the engine hands it to one phase's subscribers at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from enum import Enum, StrEnum
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
 
-from app.errors import TapedeckError
-from app.times import format_time
+from app.trading.bus.errors import BusError, ClosedError
+from app.trading.bus.port import Handler, Kind, Phase, Port, Scan
+from app.trading.bus.rounds import Rounds
+from app.trading.bus.subscriber import Subscriber, ThreadedPort
+from app.trading.bus.subscription import AsyncRunner, AsyncSubscription
 from app.trading.context import RunContext
-from app.trading.events import TOPICS, EquityEvent, MarketEvent
+from app.trading.events import MarketEvent
 
-Handler = Callable[[Any], None]
-Scan = Callable[[MarketEvent], int]
+log = logging.getLogger(__name__)
 
-
-class BusError(TapedeckError):
-    """The bus was used in a way that it cannot be."""
+_PLACES: dict[Kind, type[Port]] = {p.kind: p for p in (Port, ThreadedPort, AsyncSubscription)}
 
 
-class TopicError(BusError):
-    """Something was published, or subscribed to, that is no topic."""
+class EventBus(Rounds):
+    """One a run. It is drained by one thread at a time: the engine's.
 
+    A handler that holds the barrier for longer than ``watchdog_s`` fails the drain by name (None:
+    never). One with a thread or task of its own is given up; an inline one cannot be interrupted,
+    so it is logged while it hangs, 1.25 limits after it began at the latest, and fails when it
+    returns.
+    """
 
-class HandlerError(TapedeckError):
-    """A subscriber raised; ``__cause__`` is what it raised."""
-
-    def __init__(self, subscriber: str, event: Any, cause: BaseException) -> None:
-        self.subscriber, self.event = subscriber, event
-        time_ns = event.last_ns if isinstance(event, MarketEvent) else event.ts_event_ns
-        self.time_ns: int = time_ns
-        super().__init__(
-            f"{subscriber} failed on {type(event).__name__} at {format_time(time_ns)}: "
-            f"{type(cause).__name__}: {cause}"
-        )
-
-
-class Kind(StrEnum):
-    """Where a subscriber's handlers run. The result is the same."""
-
-    INLINE = "inline"  # on the thread that drains
-    THREADED = "threaded"  # on a thread of its own
-    ASYNC = "async"  # in a task of an event loop
-
-
-class Phase(Enum):
-    """When a subscriber gets the market data of T."""
-
-    MARKET = "market"  # first: orders work, marks move
-    STRATEGY = "strategy"  # then, when all that followed is settled
-
-
-class Port:
-    """A subscriber's place on the bus: what it publishes goes through here."""
-
-    def __init__(
-        self, bus: EventBus, name: str, rank: int, handlers: Mapping[type, Handler],
-        phase: Phase | None, scan: Scan | None, alert: Callable[[], bool] | None,
-    ) -> None:  # fmt: skip
-        self.name, self.rank, self.phase = name, rank, phase
-        self.scan, self.alert = scan, alert
-        self.handlers = dict(handlers)
-        self.inbox: list[Any] = []
-        self.outbox: list[Any] = []
-        self.reached = 0  # of a market event: the slices before this number are handled
-        self._bus = bus
-
-    def publish(self, event: Any) -> None:
-        """Publish in the next round; from this subscriber's own handlers only."""
-        if type(event) not in self._bus.topics:
-            raise TopicError(f"{self.name} published a {type(event).__name__}, which is no topic")
-        self.outbox.append(event)
-
-    def close(self) -> None:
-        """Leave the bus; takes effect between rounds."""
-        self._bus.remove(self)
-
-    def begin(self) -> None:
-        """Handle the inbox: here and now, on the thread that drains."""
-        inbox, self.inbox = self.inbox, []
-        handlers = self.handlers
-        for event in inbox:
-            try:
-                handlers[type(event)](event)
-            except Exception as error:
-                raise HandlerError(self.name, event, error) from error
-
-
-class EventBus:
-    """One a run. ``drain`` is called by one thread at a time: the engine's."""
-
-    topics: frozenset[type] = frozenset((*TOPICS, EquityEvent))
-    ENGINE_RANK = 0
-
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, watchdog_s: float | None = 30.0) -> None:
+        super().__init__(watchdog_s)
         self.context = context
-        self._ports: list[Port] = []
-        self._table: dict[type, tuple[Port, ...]] = {}
-        self._leaving: list[Port] = []
-        self._engine = Port(self, "engine", self.ENGINE_RANK, {}, None, None, None)
-        self._draining = False
-        self._add(self._engine)
+        self._runner: AsyncRunner | None = None
 
     # -- who listens -----------------------------------------------------------------------
 
@@ -123,124 +57,103 @@ class EventBus:
         that this subscriber must be given alone (``high`` for none); ``alert`` whether valuation
         and risk are to be triggered at every T. Both are called while nothing is being handled.
         """
-        port = self._make(kind, name, rank, handlers, phase, scan, alert)
+        return self._add(_PLACES[kind](self, name, rank, handlers, phase, scan, alert))
+
+    def attach(
+        self, subscriber: Subscriber, rank: int, topics: Iterable[type], *,
+        phase: Phase | None = None, scan: Scan | None = None,
+        alert: Callable[[], bool] | None = None,
+    ) -> Port:  # fmt: skip
+        """Give a subscriber of a class of its own a place: it receives events of these types."""
+        handlers = dict.fromkeys(topics, subscriber.receive)
+        port = ThreadedPort(
+            self, subscriber.name, rank, handlers, phase, scan, alert, subscriber=subscriber
+        )
+        return self._add(port)
+
+    def subscribe_async(
+        self, name: str, rank: int, topics: Iterable[type], *, phase: Phase | None = None,
+        scan: Scan | None = None, alert: Callable[[], bool] | None = None,
+    ) -> AsyncSubscription:  # fmt: skip
+        """A place whose events a task of the caller's consumes, with ``consume``."""
+        port = AsyncSubscription(self, name, rank, {}, phase, scan, alert, topics=topics)
         self._add(port)
         return port
 
-    def _make(self, kind: Kind, *terms: Any) -> Port:
-        return Port(self, *terms)
+    def _add(self, port: Port) -> Port:
+        self._roster.add(port)
+        self._turn.ready = 0
+        if self.barrier.closed:
+            port.leave()
+            raise ClosedError(f"{port.name} cannot join: the bus has been closed")
+        if self._runner is not None:
+            self._runner.add(port)
+        return port
 
-    def _add(self, port: Port) -> None:
-        for topic in port.handlers:
-            if topic not in self.topics and not (topic is MarketEvent and port.phase):
-                raise TopicError(f"{port.name} cannot subscribe to {topic.__name__}")
-        if any(p.rank == port.rank or p.name == port.name for p in self._ports):
-            raise BusError(f"{port.name}: its name or its rank {port.rank} is taken")
-        self._ports.append(port)
-        self._ports.sort(key=lambda p: p.rank)
-        self._index()
+    # -- life --------------------------------------------------------------------------------
 
-    def remove(self, port: Port) -> None:
-        """A subscriber leaves, between rounds."""
-        self._leaving.append(port)
-        if not self._draining:
-            self._let_leave()
+    async def run_async_subscribers(self) -> None:
+        """Call the handlers of all ASYNC ports in the running loop, until the bus is closed.
 
-    def _let_leave(self) -> None:
-        self._ports = [p for p in self._ports if p not in self._leaving]
-        self._leaving.clear()
-        self._index()
-
-    def _index(self) -> None:
-        table: dict[type, list[Port]] = {topic: [] for topic in self.topics}
-        for port in self._ports:
-            for topic in port.handlers:
-                table.setdefault(topic, []).append(port)
-        self._table = {topic: tuple(ports) for topic, ports in table.items()}
-
-    # -- events ----------------------------------------------------------------------------
-
-    def publish(self, event: Any) -> None:
-        """Publish in the engine's name, before all others of the next round."""
-        self._engine.publish(event)
-
-    def drain(self) -> None:
-        """Deliver rounds until one publishes nothing; HandlerError where a handler raised."""
-        if self._draining:
-            raise BusError("the bus was drained from inside a handler")
-        self._draining = True
-        try:
-            while batch := self._collect():
-                table = self._table
-                touched: list[Port] = []
-                for event in batch:
-                    for port in table[type(event)]:
-                        if not port.inbox:
-                            touched.append(port)
-                        port.inbox.append(event)
-                self._handle(touched)
-                if self._leaving:
-                    self._let_leave()
-        finally:
-            self._draining = False
-
-    def _collect(self) -> list[Any]:
-        batch: list[Any] = []
-        for port in self._ports:
-            if port.outbox:
-                batch += port.outbox
-                port.outbox.clear()
-        return batch
-
-    def _handle(self, ports: list[Port]) -> None:
-        """Let these handle their inboxes, and wait until all have."""
-        ports.sort(key=lambda p: p.rank)
-        for port in ports:
-            port.begin()
-
-    def abandon(self) -> None:
-        """Drop all that is published and not handled: the run has failed or was stopped."""
-        for port in self._ports:
-            port.inbox.clear()
-            port.outbox.clear()
-
-    def wait_until_system_idle(self) -> None:
-        """Return when nothing is published, queued or being handled."""
-        self.drain()
-
-    # -- market data -------------------------------------------------------------------------
-
-    def send_market(self, phase: Phase, event: MarketEvent) -> int:
-        """Hand slices to a phase's subscribers; how far all of them got. Publishing waits.
-
-        A subscriber of the strategy phase may stop after a slice at which it published.
+        Ports that come later are taken in. What a handler raises fails the drain, not this.
         """
-        ports = [p for p in self._table.get(MarketEvent, ()) if p.phase is phase]
-        self._draining = True
+        if self._runner is not None:
+            raise BusError("the asynchronous subscribers of this bus are run already")
+        self._runner = AsyncRunner()
         try:
-            for port in ports:
-                port.reached = event.high
-                port.inbox.append(event)
-            self._handle(ports)
+            if not self.barrier.closed:
+                await self._runner.run(self._roster.ports)
         finally:
-            self._draining = False
-        return min((p.reached for p in ports), default=event.high)
+            self._runner = None
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Everybody leaves: threads clean up and end, asynchronous consumers end.
+
+        From any thread, any number of times; all else raises ClosedError from now on, a drain
+        that is under way after its round. Waits up to ``timeout_s`` for threads (from inside a
+        handler not at all) and logs which have not ended. BusError where a ``_cleanup`` failed.
+        """
+        if self.barrier.closed:
+            return
+        self.barrier.close()
+        ports = self._roster.ports
+        for port in (self._engine, *ports):
+            port.leave()
+        if self._runner is not None:
+            self._runner.stop()
+        self._turn.error = ClosedError("the bus has been closed")
+        self._end_turn()
+        if not self.is_inside():
+            self._join(ports, timeout_s)
+
+    def _join(self, ports: Iterable[Port], timeout_s: float) -> None:
+        deadline_s = monotonic() + timeout_s
+        failed: list[BusError] = []
+        for port in ports:
+            try:
+                if not port.join(max(0.0, deadline_s - monotonic())):
+                    log.warning(
+                        "the thread of %s has not ended %g s after the end of the bus",
+                        port.name,
+                        timeout_s,
+                    )
+            except BusError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
+    # -- for the engine ------------------------------------------------------------------------
 
     def quiet_until(self, event: MarketEvent) -> int:
         """The first slice that some subscriber must be given alone; ``high`` for none."""
-        high = event.high
-        for port in self._table.get(MarketEvent, ()):
-            if port.scan is not None:
-                high = min(high, port.scan(event))
-        return high
+        return min([event.high, *(scan(event) for scan in self._roster.scans)])
 
     @property
     def runs_ahead(self) -> bool:
         """Whether strategies may be given many slices at once: one subscriber has them all."""
-        ports = self._table.get(MarketEvent, ())
-        return sum(p.phase is Phase.STRATEGY for p in ports) <= 1
+        return len(self._roster.market[Phase.STRATEGY]) <= 1
 
     @property
     def alert(self) -> bool:
         """Whether some subscriber wants to be triggered at every T."""
-        return any(p.alert is not None and p.alert() for p in self._ports)
+        return any(ask() for ask in self._roster.alerts)

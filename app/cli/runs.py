@@ -1,0 +1,225 @@
+"""``tapedeck runs``: what runs left behind, and where two of them part."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.show import FAILURE, Json, out, print_json, settings_of, table
+from app.errors import RequestError
+from app.times import SECOND_NS, format_time
+
+if TYPE_CHECKING:
+    from app.runs.diff import Difference, EventDifference, RunDiff
+    from app.runs.folder import RunFolder
+    from app.runs.index import RunRecord
+    from app.runs.manifest import Manifest, RunState
+    from app.runs.store import RunStore
+
+cli = typer.Typer(
+    help="List, show, compare and delete runs.",
+    epilog="Example: tapedeck runs list --state completed",
+    no_args_is_help=True,
+)
+
+_DIFFERENCES = 20  # of a kind, as a table
+_HASH_SHOWN = 12
+
+RunId = Annotated[str, typer.Argument(metavar="ID", help="A run's id, as the list shows it.")]
+Runs = Annotated[
+    Path | None, typer.Option("--runs", help="Folder of the runs. [TAPEDECK_RUNS_DIR]")
+]
+State = Annotated[
+    str | None,
+    typer.Option(help="queued, running, completed, stopped, failed, interrupted or broken."),
+]
+Name = Annotated[str | None, typer.Option(help="Only runs of this name.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many, the newest.")]
+
+
+@cli.command("list", epilog="Example: tapedeck runs list --state failed --json")
+def list_(
+    state: State = None, name: Name = None, limit: Limit = None, runs: Runs = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Runs, the newest first; exit code 1 where one of them is broken."""
+    from app.runs.manifest import RunState
+
+    wanted = None if state is None else _state(state)
+    found = _store(runs).list(state=wanted, name=name, limit=limit)
+    if json:
+        print_json({"runs": [_entry(record) for record in found]})
+    else:
+        rows = [
+            (r.id, r.state.value, _short(r.created_ns), _seconds(r), r.events, r.cause)
+            for r in found
+        ]
+        headers = ["id", "state", "created (UTC)", "seconds", "events", "cause"]
+        out.print(table("Runs", headers, rows))
+    if any(r.state is RunState.BROKEN for r in found):
+        raise typer.Exit(FAILURE)
+
+
+@cli.command("show", epilog="Example: tapedeck runs show sma-20240102T150000Z-1a2b3c --json")
+def show(run: RunId, runs: Runs = None, json: Json = False) -> None:
+    """One run: what it was made of and came to; exit code 1 where a file is not as it left it."""
+    import msgspec
+
+    found = _store(runs).open(run)
+    manifest, wrong = found.manifest, found.check()
+    if json:
+        print_json(
+            {
+                "manifest": msgspec.to_builtins(manifest), "summary": found.summary(),
+                "progress": found.progress(), "wrong": wrong,
+            }
+        )  # fmt: skip
+    else:
+        _print_run(found, manifest)
+        for sentence in wrong:
+            typer.echo(f"broken: {sentence}", err=True)
+    if wrong:
+        raise typer.Exit(FAILURE)
+
+
+@cli.command(
+    "diff",
+    epilog="Example: tapedeck runs diff sma-20240102T150000Z-1a2b3c sma-20240103T150000Z-4d5e6f",
+)
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run's id.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another run's id.")],
+    runs: Runs = None,
+    json: Json = False,
+) -> None:
+    """Find the first event at which two runs part; exit code 0 where they came to the same."""
+    import msgspec
+
+    from app.runs.diff import diff_runs
+
+    store = _store(runs)
+    found = diff_runs(store.open(a), store.open(b))
+    if json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        _print_diff(found)
+    if not found.equal:
+        raise typer.Exit(FAILURE)
+
+
+@cli.command("rebuild", epilog="Example: tapedeck runs rebuild")
+def rebuild(runs: Runs = None) -> None:
+    """Make the index anew from the folders of the runs."""
+    store = _store(runs)
+    typer.echo(f"{store.rebuild()} runs in the index of {store.root}")
+
+
+@cli.command("delete", epilog="Example: tapedeck runs delete sma-20240102T150000Z-1a2b3c")
+def delete(run: RunId, runs: Runs = None) -> None:
+    """Remove a run and its folder; refused while a process works on it."""
+    _store(runs).delete(run)
+    typer.echo(f"deleted {run}")
+
+
+def _store(runs: Path | None) -> RunStore:
+    """The store, runs whose process is gone marked as such."""
+    from app.runs.store import RunStore
+
+    settings = settings_of(tapedeck_runs_dir=runs)
+    url = settings.tapedeck_runs_database_url
+    store = RunStore(settings.tapedeck_runs_dir, None if url is None else url.get_secret_value())
+    store.mark_interrupted()
+    return store
+
+
+def _state(text: str) -> RunState:
+    from app.runs.manifest import RunState
+
+    known = [state.value for state in RunState]
+    if text not in known:
+        raise RequestError(f"unknown state {text!r}; allowed: {', '.join(known)}")
+    return RunState(text)
+
+
+# -- one run -----------------------------------------------------------------------------------
+
+
+def _entry(record: RunRecord) -> dict[str, Any]:
+    import msgspec
+
+    found: dict[str, Any] = msgspec.to_builtins(record)
+    for name in ("created", "started", "finished"):
+        time_ns = found.pop(f"{name}_ns")
+        found[name] = None if time_ns is None else format_time(time_ns)
+    return found
+
+
+def _print_run(run: RunFolder, manifest: Manifest) -> None:
+    versions = manifest.versions
+    rows = [
+        ("state", manifest.state.value), ("cause", manifest.cause),
+        ("created", manifest.created), ("finished", manifest.finished),
+        ("folder", run.path), ("seed", manifest.seed), ("events", manifest.events),
+        ("digest", manifest.digest), ("events digest", manifest.events_digest),
+        ("tapedeck", f"{versions.tapedeck}, code {versions.code[:_HASH_SHOWN]}"),
+        ("python", versions.python), ("strategies", ", ".join(s.file for s in manifest.strategies)),
+        ("data files", len(manifest.data)), ("progress", _line(run.progress())),
+    ]  # fmt: skip
+    out.print(table(run.id, ["", ""], [row for row in rows if row[1] not in (None, "")]))
+    summary = run.summary() or {}
+    if summary:
+        flat = [(d.path, d.a) for d in _leaves(summary)]
+        out.print(table("Summary", ["", "value"], flat))
+
+
+def _leaves(summary: dict[str, Any]) -> tuple[Difference, ...]:
+    from app.runs.diff import differences
+
+    return differences(summary, {})
+
+
+# -- two runs ----------------------------------------------------------------------------------
+
+
+def _print_diff(found: RunDiff) -> None:
+    if found.first_event is not None:
+        _print_event(found.first_event)
+    for title, some in (
+        ("They came to", found.came_to), ("Their summaries", found.summary),
+        ("They were made of", found.made_of),
+    ):  # fmt: skip
+        if some:
+            rows = [(d.path, _line(d.a), _line(d.b)) for d in some[:_DIFFERENCES]]
+            out.print(table(title, ["", "A", "B"], rows))
+            if len(some) > _DIFFERENCES:
+                typer.echo(f"... and {len(some) - _DIFFERENCES} more; --json shows all")
+    typer.echo("The runs came to the same." if found.equal else "The runs differ.")
+
+
+def _print_event(event: EventDifference) -> None:
+    if event.a is None or event.b is None:
+        longer = "B" if event.a is None else "A"
+        typer.echo(f"Event {event.seq} is in {longer} only: {_line(event.b or event.a)}")
+        return
+    kind = f"{event.a['type']} / {event.b['type']}"
+    same = event.a["type"] == event.b["type"]
+    rows = [(d.path, _line(d.a), _line(d.b)) for d in event.fields]
+    title = f"They part at event {event.seq}: {event.a['type'] if same else kind}"
+    out.print(table(title, ["", "A", "B"], rows))
+
+
+def _line(value: Any) -> Any:
+    return json_text.dumps(value) if isinstance(value, dict | list | tuple) else value
+
+
+def _short(time_ns: int | None) -> str | None:
+    return None if time_ns is None else format_time(time_ns)[:19].replace("T", " ")
+
+
+def _seconds(record: RunRecord) -> float | None:
+    if record.started_ns is None or record.finished_ns is None:
+        return None
+    return round((record.finished_ns - record.started_ns) / SECOND_NS, 1)

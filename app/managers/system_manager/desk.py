@@ -1,0 +1,127 @@
+"""The trading half of a session: bus, engine and services, at work on the merge thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from app.model import Window
+from app.runs.audit import AuditRunner
+from app.trading.bus import EventBus, Kind
+from app.trading.context import RunContext
+from app.trading.engine import Engine
+from app.trading.events import EventBase
+from app.trading.sections import BacktestConfig
+from app.trading.services.execution import ExecutionSimulator
+from app.trading.services.portfolio import PortfolioService
+from app.trading.services.risk import RiskEngine
+from app.trading.services.strategy import StrategyRunner
+
+if TYPE_CHECKING:
+    from app.managers.system_manager.recording import Recording
+
+log = logging.getLogger(__name__)
+
+WINDOW_ROWS = 16_384  # bounds what an order from outside waits for
+_JOIN_S = 5.0
+
+
+class TradingDesk:
+    """A ``WindowWorker``: it hands on what the merge thread tells it, and ends the run's record."""
+
+    def __init__(
+        self, config: BacktestConfig, folder: Path, context: RunContext,
+        record: Recording | None = None,
+    ) -> None:  # fmt: skip
+        self.config, self.context = config, context
+        self.bus = EventBus(context, watchdog_s=config.services.watchdog_s)
+        self.engine = Engine(self.bus)
+        self.record = record
+        self._loop: Thread | None = None
+        self._attach(folder)
+
+    def _attach(self, folder: Path) -> None:
+        """Every service of a run, each in the place that its configuration names."""
+        config, bus, kinds = self.config, self.bus, self.config.services
+        ExecutionSimulator.from_config(config.execution, bus).attach(kinds.execution)
+        PortfolioService.from_config(config.portfolio, bus).attach(kinds.portfolio)
+        StrategyRunner.from_config(config.strategies, bus, folder).attach(kinds.strategy)
+        RiskEngine.from_config(config.risk, bus).attach(kinds.risk)
+        if self.record is not None:
+            AuditRunner(bus, self.record.writer).attach(kinds.audit)
+
+    # -- as a window worker --------------------------------------------------------------------
+
+    def window_rows(self) -> int | None:
+        return WINDOW_ROWS
+
+    def begin(self, day: int, now_ns: int) -> None:
+        if Kind.ASYNC in self._kinds():
+            self._run_loop()
+        ids = tuple(strategy.id for strategy in self.config.strategies)
+        self.engine.start(now_ns, ids)
+        self.engine.open_day(day, now_ns)
+
+    def on_window(self, window: Window) -> None:
+        self.engine.on_window(window)
+
+    def advance(self, now_ns: int) -> None:
+        self.engine.advance(now_ns)
+
+    def end_day(self, day: int, end_ns: int) -> None:
+        self.engine.end_day(day, end_ns)
+
+    def open_day(self, day: int, now_ns: int) -> None:
+        self.engine.open_day(day, now_ns)
+
+    def due_ns(self) -> int | None:
+        return self.engine.next_due_ns()
+
+    def finish(self, outcome: str, cause: BaseException | None) -> None:
+        """Settle the last events and end the record, whatever the outcome."""
+        said = None if cause is None else _text(cause)
+        try:
+            self.engine.finish(outcome, said)
+        except BaseException as error:
+            outcome, said = "failed", said or _text(error)
+            raise
+        finally:
+            self.bus.close()
+            if self._loop is not None:
+                self._loop.join(_JOIN_S)
+            if self.record is not None:
+                self.record.finished(outcome, said, self.engine.now_ns)
+
+    # -- from outside, on the merge thread -------------------------------------------------------
+
+    def publish(self, make: Callable[[int], EventBase], now_ns: int) -> None:
+        """An order or a cancel from outside, made of now; settled on return."""
+        self.engine.advance(now_ns)
+        self.engine.publish(make(self.engine.now_ns))
+
+    # -- async services --------------------------------------------------------------------------
+
+    def _kinds(self) -> set[Kind]:
+        kinds = self.config.services
+        return {kinds.execution, kinds.portfolio, kinds.strategy, kinds.risk, kinds.audit}
+
+    def _run_loop(self) -> None:
+        """An event loop of their own, for the merge thread waits for them."""
+        started: Future[None] = Future()
+
+        async def main() -> None:
+            started.set_result(None)
+            await self.bus.run_async_subscribers()
+
+        self._loop = Thread(target=lambda: asyncio.run(main()), name="TradingLoop", daemon=True)
+        self._loop.start()
+        started.result()
+
+
+def _text(cause: BaseException) -> str:
+    return f"{type(cause).__name__}: {cause}"

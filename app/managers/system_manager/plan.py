@@ -1,0 +1,74 @@
+"""What makes a session trade: a run's configuration, and where its record goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.catalog.store import Catalog
+from app.managers.data_manager.day_book import DayBook
+from app.managers.data_manager.session_data import SessionData
+from app.managers.system_manager.config import ResolvedConfig, SessionConfig
+from app.managers.system_manager.desk import TradingDesk
+from app.managers.system_manager.market import CatalogMarket, corporate_actions, halts
+from app.managers.system_manager.recording import Recording, begin_run
+from app.model import Dictionary
+from app.runs.store import RunStore
+from app.trading.context import RunContext
+from app.trading.sections import BacktestConfig
+
+
+@dataclass(frozen=True)
+class TradingPlan:
+    """A loaded configuration; ``folder`` is where its strategy files are relative to."""
+
+    config: BacktestConfig
+    folder: Path
+    store: RunStore | None = None  # None: the run leaves no record
+    report: bool = True
+    queued: str | None = None  # the id of a run that waits in the store
+
+
+def session_config(
+    config: BacktestConfig, speed: float | None = None, start_paused: bool = False
+) -> SessionConfig:
+    """The session that a run's configuration asks for."""
+    run, data = config.backtest, config.data
+    return SessionConfig(
+        symbols=data.symbols, start=run.start, end=run.end, streams=data.streams, speed=speed,
+        calendar=run.calendar, hours=run.hours, derived_intervals=data.derived_intervals,
+        history_days=data.history_days, start_paused=start_paused,
+        allow_missing=data.allow_missing,
+    )  # fmt: skip
+
+
+def open_desk(
+    plan: TradingPlan, resolved: ResolvedConfig, catalog: Catalog, data: SessionData,
+    book: DayBook, words: Dictionary, digest: Callable[[], str],
+) -> TradingDesk:  # fmt: skip
+    """The trading half of a session, its record begun."""
+    config = plan.config
+    market = CatalogMarket(catalog, resolved, data, book, words)
+    context = RunContext(
+        run_id=config.backtest.name,
+        symbols=resolved.symbols,
+        days=resolved.days,
+        first_day=resolved.first_day,
+        market=market,
+        seed=config.backtest.seed,
+        currency=config.backtest.currency,
+        minor_digits=config.backtest.minor_digits,
+        zone=resolved.calendar.zone.key,
+        actions=corporate_actions(catalog, resolved.symbols, resolved.days[-1].date),
+        halts=halts(catalog, resolved.symbols),
+    )
+    if plan.store is None:
+        return TradingDesk(config, plan.folder, context)
+    handle = begin_run(plan.store, config, plan.folder, resolved, catalog, plan.queued)
+    record = Recording(plan.store, handle, config, context, market, digest, plan.report)
+    try:
+        return TradingDesk(config, plan.folder, context, record)
+    except BaseException as error:
+        record.finished("failed", f"{type(error).__name__}: {error}", resolved.look_back_ns)
+        raise

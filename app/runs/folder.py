@@ -1,0 +1,182 @@
+"""A run's folder: what anyone may read of it, and what the process that runs it writes.
+
+manifest.json        what it was made of, how it stands, what it came to
+config.yaml          the resolved configuration
+strategies/          copies of the strategy files
+events, orders, fills, positions, equity, round_trips
+                     .arrows while it runs, .parquet when it has ended
+summary.json         the statistics, at the end
+run.lock, progress.json, cancel, taken    while it waits or runs
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from time import time_ns
+from typing import Any
+
+import msgspec
+
+from app.errors import RunError, StateError
+from app.runs.locks import FileLock
+from app.runs.manifest import (
+    NAME,
+    Artifact,
+    DataFile,
+    Manifest,
+    RunState,
+    as_json,
+    hash_file,
+    read_manifest,
+    write_manifest,
+    write_whole,
+)
+from app.runs.streams import read_batches, read_table
+from app.times import format_time
+
+SUMMARY = "summary.json"
+LOCK = "run.lock"
+_PROGRESS, _CANCEL, _TAKEN = "progress.json", "cancel", "taken"
+_WHILE_RUNNING = (_PROGRESS, _CANCEL, _TAKEN, LOCK)
+_NO_ARTIFACTS = frozenset({NAME, *_WHILE_RUNNING})
+
+
+class RunFolder:
+    """A run to read, whatever its state. RunError where a file is broken."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+
+    @property
+    def manifest(self) -> Manifest:
+        """As it stands now."""
+        return read_manifest(self.path)
+
+    def table(self, name: str) -> Any:
+        """An Arrow table, up to the last flush of a run that has not ended."""
+        return read_table(self.path, name)
+
+    def batches(self, name: str) -> Iterator[Any]:
+        """A table's record batches, one after the other."""
+        return read_batches(self.path, name)
+
+    def summary(self) -> dict[str, Any] | None:
+        """The statistics; None before the end."""
+        return self._json(SUMMARY)
+
+    def progress(self) -> dict[str, Any] | None:
+        """What the run last said of its progress; None where it said nothing or has ended."""
+        return self._json(_PROGRESS)
+
+    def check(self) -> list[str]:
+        """What is wrong with the files that an ended run left, a sentence each."""
+        wrong = []
+        for name, said in self.manifest.files.items():
+            if not (self.path / name).is_file():
+                wrong.append(f"{name} is missing")
+            elif hash_file(self.path / name) != said:
+                wrong.append(f"{name} is not what the run left")
+        return wrong
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        path = self.path / name
+        try:
+            found = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path}: cannot be read: {error}") from error
+        if not isinstance(found, dict):
+            raise RunError(f"{path}: is no JSON object")
+        return found
+
+    def cancel(self) -> None:
+        """Ask the run to stop; StateError where it has ended."""
+        state = self.manifest.state
+        if state.final:
+            raise StateError(f"run {self.id} cannot be cancelled: it is {state}", state)
+        (self.path / _CANCEL).touch()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked it to stop."""
+        return (self.path / _CANCEL).exists()
+
+    def drop_working_files(self) -> None:
+        """Nobody works on it any more."""
+        for name in _WHILE_RUNNING:
+            (self.path / name).unlink(missing_ok=True)
+
+
+class RunHandle(RunFolder):
+    """A run whose process this is: it writes, and its lock says that it lives."""
+
+    def __init__(self, path: Path, lock: FileLock, changed: Callable[[Path], None]) -> None:
+        super().__init__(path)
+        self._lock, self._changed = lock, changed
+
+    def begin(self) -> None:
+        """A queued run begins, in this process alone; StateError where it is not queued."""
+        state = self.manifest.state
+        if state is not RunState.QUEUED:
+            raise StateError(f"run {self.id} cannot begin: it is {state}", state)
+        try:
+            (self.path / _TAKEN).touch(exist_ok=False)
+        except FileExistsError as error:
+            raise StateError(f"run {self.id} cannot begin: it has begun", state) from error
+        self.change(state=RunState.RUNNING, started=format_time(time_ns()))
+
+    def note_data(self, data: Iterable[DataFile]) -> None:
+        """The files that are replayed; by path."""
+        files = tuple(sorted(data, key=lambda file: file.path))
+        self.change(data=files)
+
+    def note_progress(self, progress: Mapping[str, Any]) -> None:
+        """What ``progress`` shows to others."""
+        write_whole(self.path / _PROGRESS, as_json(progress), lasting=False)
+
+    def finish(
+        self, state: RunState, *, cause: str | None = None, events: int | None = None,
+        digest: str | None = None, events_digest: str | None = None,
+        summary: Mapping[str, Any] | None = None,
+    ) -> Manifest:  # fmt: skip
+        """The run has ended, its tables are closed and its report is written; lets go of it."""
+        if not state.final or state is RunState.BROKEN:
+            raise StateError(f"run {self.id} cannot end as {state}", state)
+        if summary is not None:
+            write_whole(self.path / SUMMARY, as_json(summary))
+        if cause is not None:
+            cause = cause.encode("utf-8", "replace").decode()  # names of files may be no text
+        done = self.change(
+            state=state, cause=cause, events=events, digest=digest, events_digest=events_digest,
+            finished=format_time(time_ns()), files=artifacts(self.path),
+        )  # fmt: skip
+        self.drop_working_files()
+        self.release()
+        return done
+
+    def change(self, **fields: Any) -> Manifest:
+        """Write the manifest anew with these fields."""
+        changed = msgspec.structs.replace(self.manifest, **fields)
+        write_manifest(self.path, changed)
+        self._changed(self.path)
+        return changed
+
+    def release(self) -> None:
+        """Leave the run to whoever else holds it; any number of times."""
+        self._lock.release()
+
+
+def artifacts(folder: Path) -> dict[str, Artifact]:
+    """All files of a folder that a run leaves, by path."""
+    names = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+    return {name: hash_file(folder / name) for name in _left(names)}
+
+
+def _left(names: Sequence[str]) -> list[str]:
+    return [n for n in names if n not in _NO_ARTIFACTS and not n.startswith(".")]

@@ -1,0 +1,55 @@
+"""What may go wrong on the bus.
+
+TapedeckError
+|-- BusError            the bus was used in a way that it cannot be
+|   |-- TopicError      published or subscribed to something that is no topic
+|   |-- ClosedError     the bus, or the subscriber's place on it, has been closed
+|   '-- WatchdogError   a handler held the barrier for too long
+'-- HandlerError        a subscriber raised, or held the barrier for too long (its cause)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.errors import TapedeckError
+from app.times import format_time
+from app.trading.events import EquityEvent, MarketEvent
+
+
+class BusError(TapedeckError):
+    """The bus was used in a way that it cannot be."""
+
+
+class TopicError(BusError):
+    """Something was published, or subscribed to, that is no topic."""
+
+
+class ClosedError(BusError):
+    """The bus, or the subscriber's place on it, has been closed."""
+
+
+class WatchdogError(BusError):
+    """A handler held the barrier for too long."""
+
+
+def event_time_ns(event: Any) -> int:
+    """The T of an event; 0 for what has none."""
+    if isinstance(event, MarketEvent):
+        return event.last_ns
+    if isinstance(event, EquityEvent):
+        return int(event.times_ns[-1]) if len(event.times_ns) else 0
+    return int(getattr(event, "ts_event_ns", 0))
+
+
+class HandlerError(TapedeckError):
+    """A subscriber raised; ``__cause__`` is what it raised."""
+
+    def __init__(self, subscriber: str, event: Any, cause: BaseException) -> None:
+        self.subscriber, self.event = subscriber, event
+        self.time_ns: int = event_time_ns(event)
+        self.__cause__ = cause
+        when = f" at {format_time(self.time_ns)}" if self.time_ns else ""
+        super().__init__(
+            f"{subscriber} failed on {type(event).__name__}{when}: {type(cause).__name__}: {cause}"
+        )

@@ -1,0 +1,168 @@
+"""A subscriber's place on the bus, and the three kinds of place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextvars import ContextVar
+from enum import Enum, StrEnum
+from inspect import iscoroutinefunction
+from operator import length_hint
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from app.trading.bus.barrier import Hold
+from app.trading.bus.errors import BusError, ClosedError, HandlerError, TopicError
+from app.trading.events import MarketEvent
+
+if TYPE_CHECKING:
+    from app.trading.bus.rounds import Rounds
+
+Handler = Callable[[Any], Awaitable[None] | None]  # only an ASYNC one may be awaited
+Scan = Callable[[MarketEvent], int]
+
+
+class Kind(StrEnum):
+    """Where a subscriber's handlers run. The result is the same."""
+
+    INLINE = "inline"  # on the thread that drains
+    THREADED = "threaded"  # on a thread of its own
+    ASYNC = "async"  # in a task of an event loop
+
+
+class Phase(Enum):
+    """When a subscriber gets the market data of T."""
+
+    MARKET = "market"  # first: orders work, marks move
+    STRATEGY = "strategy"  # then, when all that followed is settled
+
+
+class Envelope:
+    """An event that is being handled away from the draining thread."""
+
+    __slots__ = ("bus", "event", "open")
+
+    def __init__(self, bus: Rounds, event: Any = None) -> None:
+        self.bus, self.event, self.open = bus, event, True
+
+
+# Inside of what the running thread or task is, where that is not the draining thread.
+inside: ContextVar[Envelope | None] = ContextVar("inside", default=None)
+
+
+class Port:
+    """A subscriber's place on the bus: what it publishes goes through here.
+
+    This one is inline: its handlers are called by the thread that drains.
+    """
+
+    kind: ClassVar[Kind] = Kind.INLINE
+    is_remote: ClassVar[bool] = False
+
+    def __init__(
+        self, bus: Rounds, name: str, rank: int, handlers: Mapping[type, Handler],
+        phase: Phase | None = None, scan: Scan | None = None,
+        alert: Callable[[], bool] | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.rank, self.phase = name, rank, phase
+        self.scan, self.alert = scan, alert
+        self.handlers = dict(handlers)
+        self.inbox: list[Any] = []
+        self.outbox: list[Any] = []
+        self.reached = 0  # of a market event: the slices before this number are handled
+        self.bus = bus
+        self.open_topics = bus.topics  # none after it has left
+        self._walk = iter(self.inbox)
+        self._check_handlers()
+
+    @property
+    def handles(self) -> Collection[type]:
+        """The events that it gets, by exact type."""
+        return self.handlers
+
+    def publish(self, event: Any) -> None:
+        """Publish in the next round; from this subscriber's own handlers only."""
+        if type(event) not in self.open_topics:
+            raise self.refusal(event)
+        self.outbox.append(event)
+
+    def close(self) -> None:
+        """Leave the bus; takes effect between rounds. What it has published is still delivered."""
+        self.bus.remove(self)
+
+    # -- for the bus -----------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """It has got its place, and will get events from now on."""
+
+    def begin(self) -> None:
+        """Handle the inbox: here and now, on the thread that drains."""
+        handlers = self.handlers
+        self._walk = walk = iter(self.inbox)
+        try:
+            for event in walk:
+                handlers[type(event)](event)
+        except Exception as error:
+            raise HandlerError(self.name, event, error) from error
+        finally:
+            self.inbox.clear()
+
+    def place(self) -> tuple[Any, int]:
+        """Where ``begin`` is, at the cost of nothing there: differs at every call of a handler."""
+        return self._walk, length_hint(self._walk)
+
+    def event_at(self, place: tuple[Any, int]) -> Any:
+        """The event that is handled there; None when it is no longer."""
+        inbox = self.inbox.copy()
+        return inbox[len(inbox) - place[1] - 1] if inbox and self.place() == place else None
+
+    def leave(self) -> None:
+        """It gets and publishes nothing any more."""
+        self.open_topics = frozenset()
+
+    def join(self, timeout_s: float) -> bool:
+        """Until what it runs on has ended; False if it has not in time."""
+        return True
+
+    def refusal(self, event: Any) -> BusError:
+        """Why this cannot be published."""
+        if not self.open_topics:
+            return ClosedError(f"{self.name} published after it had left the bus")
+        return TopicError(f"{self.name} published a {type(event).__name__}, which is no topic")
+
+    def _check_handlers(self) -> None:
+        for topic, handler in self.handlers.items():
+            if self.kind is not Kind.ASYNC and iscoroutinefunction(handler):
+                raise BusError(
+                    f"{self.name}'s handler of {topic.__name__} is a coroutine function; "
+                    f"that needs kind async, not {self.kind}"
+                )
+
+
+class RemotePort(Port, ABC):
+    """One whose handlers run elsewhere: it holds the barrier while they do."""
+
+    is_remote: ClassVar[bool] = True
+
+    def __init__(
+        self, bus: Rounds, name: str, rank: int, handlers: Mapping[type, Handler], *terms: Any
+    ) -> None:  # fmt: skip
+        super().__init__(bus, name, rank, handlers, *terms)
+        self.hold = Hold(name, rank)
+        self.barrier = bus.barrier
+
+    def take_inbox(self) -> list[Any]:
+        inbox, self.inbox = self.inbox, []
+        return inbox
+
+    def publish(self, event: Any) -> None:
+        """Publish in the next round; BusError from anywhere but its own running handler."""
+        if self.open_topics and not self.may_publish():
+            raise BusError(f"{self.name} published from outside of its own handlers")
+        super().publish(event)
+
+    @abstractmethod
+    def may_publish(self) -> bool:
+        """Whether its handler is running, on this very thread."""
+
+    def refuse_drainer(self) -> None:
+        """BusError if this thread cannot drain: it would wait for itself."""

@@ -1,0 +1,276 @@
+"""The delivery of events in rounds, by whichever thread has its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from threading import get_ident
+from time import monotonic
+from typing import Any
+
+from app.trading.bus.barrier import Barrier
+from app.trading.bus.errors import BusError, ClosedError, HandlerError
+from app.trading.bus.port import Phase, Port, inside
+from app.trading.bus.roster import Roster
+from app.trading.bus.turn import HOLDER, Turn
+from app.trading.bus.watch import Spot, watch
+from app.trading.events import TOPICS, EquityEvent, MarketEvent
+
+_rank = attrgetter("rank")
+
+
+class Rounds:
+    """What the engine does with a bus: publish, drain, hand market data over."""
+
+    topics: frozenset[type] = frozenset((*TOPICS, EquityEvent))
+    ENGINE_RANK = 0
+
+    def __init__(self, watchdog_s: float | None) -> None:
+        self.barrier = Barrier(watchdog_s)
+        self._roster = Roster(self.topics)
+        self._turn = Turn(self._is_quiet)
+        self._spot = Spot(watchdog_s, self._turn, self.barrier)
+        self._engine = Port(self, "engine", self.ENGINE_RANK, {})
+
+    # -- events ----------------------------------------------------------------------------
+
+    def publish(self, event: Any) -> None:
+        """Publish in the engine's name, before all others of the next round.
+
+        From any thread, but not from inside a handler: that has a port.
+        """
+        if self._turn.held:
+            self._refuse_inside("published to without a port")
+        engine = self._engine
+        if type(event) not in engine.open_topics:
+            raise engine.refusal(event)
+        engine.outbox.append(event)
+
+    def drain(self) -> None:
+        """Deliver rounds until one publishes nothing; HandlerError where a handler raised.
+
+        Waits for its turn while another thread drains. BusError from inside a handler, and on
+        the thread of an event loop that a subscriber needs.
+        """
+        turn = self._turn
+        held, me = turn.held, get_ident()
+        if held:
+            self._refuse_inside("drained")
+        try:
+            if held.setdefault(HOLDER, me) != me:
+                turn.take()
+            if turn.ready != me:
+                self._prepare()
+            self._deliver(None)
+        except BaseException as error:
+            turn.fail(error)
+            raise
+        finally:
+            if held.get(HOLDER) == me:
+                held.clear()
+            if turn.asked:
+                self._end_turn()
+
+    def send_market(self, phase: Phase, event: MarketEvent) -> int:
+        """Hand slices to a phase's subscribers; how far all of them got. Publishing waits.
+
+        A subscriber of the strategy phase may stop after a slice at which it published.
+        """
+        turn = self._turn
+        held, me = turn.held, get_ident()
+        if held:
+            self._refuse_inside("sent market data")
+        try:
+            if held.setdefault(HOLDER, me) != me:
+                turn.take()
+            if turn.ready != me:
+                self._prepare()
+            return self._deliver_market(phase, event)
+        except BaseException as error:
+            turn.fail(error)
+            raise
+        finally:
+            if held.get(HOLDER) == me:
+                held.clear()
+            if turn.asked:
+                self._end_turn()
+
+    def remove(self, port: Port) -> None:
+        """A subscriber leaves, between rounds."""
+        self._roster.ask_to_leave(port)
+        self._end_turn()
+
+    def abandon(self) -> None:
+        """Drop all that is published and not handled: the run has failed or was stopped.
+
+        Waits for handlers that are under way; what they raise is dropped as well.
+        """
+        self._refuse_inside("abandoned")
+        turn = self._turn
+        try:
+            turn.take()
+            self.barrier.wait()
+            self._take_failure()
+            turn.error = None
+            for port in (self._engine, *self._roster.ports):
+                port.inbox.clear()
+                port.outbox.clear()
+        finally:
+            turn.give_back()
+            self._end_turn()
+
+    # -- rounds ----------------------------------------------------------------------------
+
+    def _deliver(self, deadline_s: float | None) -> bool:
+        """Rounds until one publishes nothing; False at the deadline, with work under way."""
+        barrier, roster, published = self.barrier, self._roster, self._engine.outbox
+        while True:
+            if barrier.stirred and not self._end_round(deadline_s):
+                return False
+            batch: list[Any] = []
+            if published:  # other threads may append to it meanwhile
+                batch = published[:]
+                del published[: len(batch)]
+            for port in roster.ports:
+                if port.outbox:
+                    batch += port.outbox
+                    port.outbox.clear()
+            if roster.leaving:
+                roster.let_leave()
+            if not batch:
+                return True
+            table = roster.table
+            touched: list[Port] = []
+            for event in batch:
+                for port in table[type(event)]:
+                    if not port.inbox:
+                        touched.append(port)
+                    port.inbox.append(event)
+            if len(batch) > 1:
+                touched.sort(key=_rank)
+            self._handle(touched)
+
+    def _deliver_market(self, phase: Phase, event: MarketEvent) -> int:
+        if self.barrier.stirred:
+            self._end_round(None)
+        if self._roster.leaving:
+            self._roster.let_leave()
+        ports, high = self._roster.market[phase], event.high
+        for port in ports:
+            port.reached = high
+            port.inbox.append(event)
+        self._handle(ports)
+        if self.barrier.stirred:
+            self._end_round(None)
+        return min([port.reached for port in ports], default=high)
+
+    def _handle(self, ports: Sequence[Port]) -> None:
+        """Let these begin with their inboxes; the inline ones are done with when it returns."""
+        if self._roster.remote:
+            for port in ports:
+                if port.is_remote:
+                    port.begin()
+            ports = [p for p in ports if not p.is_remote]
+        spot = self._spot
+        for port in ports:
+            spot.at = port
+            try:
+                port.begin()
+            except HandlerError as error:
+                self.barrier.fail(port.rank, error)
+        spot.at = None
+
+    def _prepare(self) -> None:
+        """Before a delivery: the watch looks, and no thread is to wait for itself."""
+        self._turn.settle_in()
+        self._look_after()
+        for port in self._roster.remote:
+            self._turn.ready = 0  # to be asked every time
+            port.refuse_drainer()
+
+    def _look_after(self) -> None:
+        self._turn.error = None
+        if not self._spot.watched:
+            watch.add(self._spot)
+
+    def _end_round(self, deadline_s: float | None) -> bool:
+        """Wait for all, and raise what the first by rank failed with; False at the deadline."""
+        if self.barrier.count:
+            if self._is_inside_elsewhere():  # of a drain whose time was over
+                raise BusError("the bus was waited for from inside a handler")
+            if not self.barrier.wait(deadline_s):
+                return False
+        if self.barrier.closed:
+            raise ClosedError("the bus has been closed")
+        failure = self._take_failure()
+        if failure is not None:
+            raise failure
+        return True
+
+    def _take_failure(self) -> HandlerError | None:
+        """The round's failure; who was given up leaves, without what it had published."""
+        for port in self._roster.remote:
+            if port.hold.cut:
+                port.outbox.clear()
+                self._roster.ask_to_leave(port)
+        return self.barrier.take_failure()
+
+    def _end_turn(self) -> None:
+        """Let leave who can, unless somebody delivers, and tell those that wait."""
+        turn, roster = self._turn, self._roster
+        while any(not p.outbox for p in roster.leaving) and not turn.is_mine():
+            if not turn.try_to_take():
+                break
+            try:
+                roster.let_leave()
+            finally:
+                turn.give_back()
+        turn.tell(bool(roster.leaving))
+
+    # -- idle ------------------------------------------------------------------------------
+
+    def is_inside(self) -> bool:
+        """Whether the caller is in a handler of this bus, of any kind."""
+        return self._turn.is_mine() or self._is_inside_elsewhere()
+
+    def wait_until_system_idle(self, timeout_s: float | None = None) -> bool:
+        """Return when nothing is published, queued or being handled.
+
+        True when the bus has been so at a moment since the call, False when ``timeout_s`` is
+        over. While a thread lives that drains by itself (an engine's), this waits for it;
+        otherwise this delivers, and then ``timeout_s`` bounds the waiting for other threads: an
+        inline handler runs to its end. What is under way goes on after False. Raises as
+        ``drain`` does, and BusError where the other thread's last drain failed.
+        """
+        self._refuse_inside("waited for")
+        for port in self._roster.remote:
+            port.refuse_drainer()
+        turn = self._turn
+        deadline_s = None if timeout_s is None else monotonic() + timeout_s
+        while turn.is_elsewhere():
+            idle = turn.wait_for_others(deadline_s)
+            if idle is not None:
+                return idle
+        try:
+            if not turn.take(deadline_s):
+                return False
+            self._look_after()
+            return self._deliver(deadline_s)
+        except BaseException as error:
+            turn.fail(error)
+            raise
+        finally:
+            turn.give_back()
+            self._end_turn()
+
+    def _is_quiet(self) -> bool:
+        ports = (self._engine, *self._roster.ports)
+        return not self.barrier.count and not any(port.outbox for port in ports)
+
+    def _is_inside_elsewhere(self) -> bool:
+        scope = inside.get()
+        return scope is not None and scope.open and scope.bus is self
+
+    def _refuse_inside(self, done: str) -> None:
+        if self.is_inside():
+            raise BusError(f"the bus was {done} from inside a handler")

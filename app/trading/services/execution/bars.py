@@ -1,0 +1,104 @@
+"""One order against one bar.
+
+Every rule is written for a buyer; a seller's prices are mirrored (negated, high and low swapped).
+
+- Market: the open.
+- Limit: the open where it is not above the limit, else the limit where low < limit. A low that
+  only touches the limit counts with ``touch``. An open that equals the limit fills.
+- Stop: the worse of open and stop; reached by a touch, for that is the worse for its owner.
+- Stop-limit: triggered at the open, its limit works the whole bar. Triggered inside, it fills in
+  that bar only where it surely could: all of the bar lies within the limit (at the stop), or the
+  close does, which comes after the trigger (at the limit). Else it rests as a limit.
+- Trailing stop: as a stop at its level; without a level the open sets it, and only what follows
+  can reach it. Levels move after the test (``judge.trailed``).
+- ``inside``: the order came to rest within this bar, so its open does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.trading.orders import OrderType
+from app.trading.services.execution.codes import Why
+from app.trading.services.execution.outcome import MISS, Outcome
+from app.trading.services.execution.working import WorkingOrder
+
+
+def level_from(order: WorkingOrder, price: float) -> float:
+    """A trailing stop's level for a best price: ``trail`` above it for a buyer, else below."""
+    trail = order.trail or 0.0
+    if order.order.trail_in_bps:
+        return price * (1 + order.sign * trail / 10_000)
+    return price + order.sign * trail
+
+
+def match_bar(
+    order: WorkingOrder, values: Sequence[float], touch: bool, inside: bool = False
+) -> Outcome:
+    """What a bar (open, high, low, close, ...) does to an order that may fill on it."""
+    sign = order.sign
+    if sign > 0:
+        bar = values[0], values[1], values[2], values[3]
+    else:
+        bar = -values[0], -values[2], -values[1], -values[3]
+    kind = order.type
+    if kind is OrderType.LIMIT:
+        found = _limit(sign * _term(order.limit), bar, touch)
+    elif kind is OrderType.STOP_LIMIT:
+        limit = sign * _term(order.limit)
+        if order.triggered:
+            found = _limit(limit, bar, touch)
+        else:
+            found = _stop_limit(sign * _term(order.stop), limit, bar, touch, inside)
+    elif order.is_stop and not order.triggered:
+        found = _stop(order, values[0], bar, inside)
+    else:
+        found = Outcome(Why.FILLS, bar[0], True, kind is not OrderType.MARKET_ON_OPEN)
+    if sign < 0 and found.why is Why.FILLS:
+        return found._replace(price=-found.price)
+    return found
+
+
+def _limit(limit: float, bar: tuple[float, float, float, float], touch: bool) -> Outcome:
+    open_, _, low, _ = bar
+    if open_ <= limit:
+        return Outcome(Why.FILLS, open_, True)
+    if low < limit or (touch and low == limit):
+        return Outcome(Why.FILLS, limit)
+    return MISS[Why.LIMIT_TOUCHED if low == limit else Why.LIMIT_NOT_REACHED]
+
+
+def _stop(
+    order: WorkingOrder, open_price: float, bar: tuple[float, float, float, float], inside: bool
+) -> Outcome:
+    open_, high, _, _ = bar
+    level = order.stop if order.stop is not None else level_from(order, open_price)
+    stop = order.sign * level
+    if not inside and open_ >= stop:
+        return Outcome(Why.FILLS, open_, True, True)
+    return Outcome(Why.FILLS, stop, False, True) if high >= stop else MISS[Why.STOP_NOT_REACHED]
+
+
+def _stop_limit(
+    stop: float, limit: float, bar: tuple[float, float, float, float], touch: bool, inside: bool
+) -> Outcome:
+    open_, high, _, close = bar
+    if not inside and open_ >= stop:
+        found = _limit(limit, bar, touch)
+        return found._replace(takes=found.at_once) if found.why is Why.FILLS else _TRIGGERED
+    if high < stop:
+        return MISS[Why.STOP_NOT_REACHED]
+    if stop <= limit and high <= limit:
+        return Outcome(Why.FILLS, stop, False, True)
+    if close < limit or (touch and close == limit):
+        return Outcome(Why.FILLS, limit)
+    return _TRIGGERED
+
+
+_TRIGGERED = MISS[Why.TRIGGERED]
+
+
+def _term(value: float | None) -> float:
+    """A price that admission saw to be there."""
+    assert value is not None
+    return value

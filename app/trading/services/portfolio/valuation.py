@@ -1,0 +1,81 @@
+"""Market data as the portfolio sees it: marks, their ranges while lots are open, and the curve.
+
+A window is noted, slice by slice, and looked at when somebody asks, or when it is over.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+
+from app.model import Window
+from app.trading.events import EquityEvent, MarketEvent
+from app.trading.marks import Marks
+from app.trading.services.portfolio.curve import Curve
+from app.trading.services.portfolio.excursions import Excursions
+from app.trading.services.portfolio.rows import MarkRows, group_by_symbol
+
+
+class Valuation:
+    """What positions are worth. Symbols by index; all calls in order of time."""
+
+    def __init__(self, initial_cash: Decimal, symbols: int) -> None:
+        self.marks = Marks(symbols)
+        self.curve = Curve(initial_cash, symbols)
+        self._excursions = Excursions(symbols)
+        self._symbols = symbols
+        self._open: set[int] = set()  # symbols of which some lot is open
+        self._window: Window | None = None
+        self._low = self._high = 0  # the slices of it that were noted
+        self._rows: MarkRows | None = None  # of it, once somebody asked
+
+    def note(self, event: MarketEvent) -> EquityEvent | None:
+        """These slices have been delivered; the points of the window before them."""
+        found = None
+        if event.window is not self._window:
+            found = self.flush()
+            self._window, self._low = event.window, event.low
+        self._high = event.high
+        self.marks.note(event)
+        return found
+
+    def flush(self, final: bool = False) -> EquityEvent | None:
+        """The window is over, or the run: the points of the curve that are new."""
+        rows = self._marking_rows() if self._open or self.curve.needs_rows else None
+        if rows is not None:
+            self._excursions.leave(rows)
+        found = self.curve.flush(rows, range(self._low, self._high), self.marks.prices, final)
+        self._window = self._rows = None
+        return found
+
+    def range_of_marks(self, symbol: int, until_ns: int) -> tuple[float, float]:
+        """Lowest and highest mark before ``until_ns`` since the last call; (inf, -inf): none."""
+        return self._excursions.take(symbol, self._marking_rows(), until_ns)
+
+    def step(
+        self, at_ns: int, cash: Decimal, symbol: int, quantity: float, open_lots: bool,
+        price: float = np.nan,
+    ) -> None:  # fmt: skip
+        """A position has changed; ``price`` is its mark where no market data brought it."""
+        self.curve.step(at_ns, cash, symbol, quantity, price)
+        if open_lots:
+            self._open.add(symbol)
+        else:
+            self._open.discard(symbol)
+
+    def mark(self, symbol: int) -> float | None:
+        """The mark; None before the first."""
+        return self.marks.price(symbol) if self.marks.time_ns(symbol) else None
+
+    def assume(self, symbol: int, price: float) -> float:
+        """Until a symbol has a mark, a fill's price stands for it: that price, else NaN."""
+        if self.marks.time_ns(symbol):
+            return np.nan
+        self.marks.set(symbol, price)
+        return price
+
+    def _marking_rows(self) -> MarkRows | None:
+        if self._window is not None and self._rows is None:
+            self._rows = group_by_symbol(self.marks.eligible(self._window), self._symbols)
+        return self._rows

@@ -1,0 +1,45 @@
+"""What hangs on marks, in whole millionths of the currency.
+
+A position is worth round(quantity x mark x 1e6), half to even. Sums of whole numbers are the same
+in whatever order, and wherever they are cut.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import numpy as np
+
+from app.errors import TapedeckError
+from app.model import Floats, Ints
+
+MICRO = 1_000_000
+_MOST = 9e17  # of one position, so that sums fit into 64 bits
+
+
+def market_values(quantities: Floats, prices: Floats) -> Ints:
+    """Signed market values in millionths; 0 where there is no position, or no price."""
+    exact = np.rint(quantities * prices * MICRO)
+    exact[np.isnan(exact)] = 0.0
+    most = max(exact.max(initial=0.0), -exact.min(initial=0.0))
+    if most > _MOST:
+        raise TapedeckError(
+            f"a position is worth {most / MICRO:g}; an account can value up to {_MOST / MICRO:g} "
+            "in one symbol: is a price or a quantity wrong?"
+        )
+    return exact.astype(np.int64)
+
+
+def market_value(quantity: float, price: float) -> int:
+    """As ``market_values``, of one position that has a price."""
+    return round(quantity * price * MICRO)
+
+
+def micros(amount: Decimal) -> int:
+    """An amount in millionths, half to even."""
+    return int((amount * MICRO).to_integral_value(ROUND_HALF_EVEN))
+
+
+def from_micros(value: int) -> Decimal:
+    """The amount that ``value`` millionths are."""
+    return Decimal(value).scaleb(-6)

@@ -1,0 +1,130 @@
+"""What is held and what is reserved: all lines, by strategy and symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from msgspec.structs import replace
+
+from app.model import Floats, Ints
+from app.trading.adjust import split_shares
+from app.trading.events import OrderUpdateEvent
+from app.trading.services.risk.line import Line, OpenOrder
+
+_ROWS = 64  # lines that the first columns have room for
+
+
+class Book:
+    """All lines, with what they hold as columns, so that hundreds are valued at once."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, OpenOrder] = {}
+        self.strategies: dict[str, int] = {}
+        self.held = 0  # lines with a position
+        self._lines: dict[tuple[str, int], Line] = {}
+        self._of_symbol: dict[int, list[Line]] = {}
+        self._busy: dict[int, Line] = {}  # those with open orders
+        self._open: dict[str, int] = {}
+        self._position: Floats = np.zeros(_ROWS)
+        self._symbol: Ints = np.zeros(_ROWS, np.int64)
+        self._strategy: Ints = np.zeros(_ROWS, np.int64)
+
+    def line(self, strategy_id: str, symbol: int) -> Line:
+        found = self._lines.get((strategy_id, symbol))
+        return self._new_line(strategy_id, symbol) if found is None else found
+
+    def lines_of(self, symbol: int) -> list[Line]:
+        """The lines of one symbol, all strategies."""
+        return self._of_symbol.get(symbol, [])
+
+    def held_lines(self) -> Iterator[Line]:
+        return (line for line in self._lines.values() if line.position)
+
+    def busy_lines(self) -> Iterable[Line]:
+        return self._busy.values()
+
+    def open_count(self, strategy_id: str) -> int:
+        return self._open.get(strategy_id, 0)
+
+    # -- orders ------------------------------------------------------------------------------
+
+    def add(self, one: OpenOrder) -> None:
+        order, line = one.order, one.line
+        self.orders[order.order_id] = line.orders[order.order_id] = one
+        self._busy[line.number] = line
+        self._open[order.strategy_id] = self.open_count(order.strategy_id) + 1
+        line.changed()
+
+    def drop(self, order_id: str) -> None:
+        """An order is final, or was not taken; one that is not known is no matter."""
+        one = self.orders.pop(order_id, None)
+        if one is None:
+            return
+        line = one.line
+        del line.orders[order_id]
+        if not line.orders:
+            del self._busy[line.number]
+        self._open[one.order.strategy_id] -= 1
+        line.changed()
+
+    def update(self, event: OrderUpdateEvent) -> None:
+        """Execution says how much of an open order is filled; after a split its terms too.
+
+        At other times the terms are those that were approved last: they may be on their way.
+        """
+        one = self.orders.get(event.order_id)
+        if one is None:
+            return
+        one.told = event.filled
+        if one.restated:
+            one.restated = False
+            order = one.order
+            one.order = replace(
+                order, quantity=event.quantity,
+                limit_price=event.limit_price or order.limit_price,
+                stop_price=event.stop_price or order.stop_price,
+            )  # fmt: skip
+        one.line.changed()
+
+    def restore(self, order_id: str) -> None:
+        """Execution did not take the last modification of an order."""
+        one = self.orders.get(order_id)
+        if one is not None:
+            one.order, one.price = one.before
+            one.line.changed()
+
+    # -- positions ---------------------------------------------------------------------------
+
+    def move(self, line: Line, position: float) -> None:
+        """The line holds this from now on."""
+        self.held += (position != 0) - (line.position != 0)
+        line.position = self._position[line.number] = position
+
+    def split(self, symbol: int, ratio: float, lot: float) -> None:
+        """``ratio`` new shares for one: of positions whole shares stay, the rest is paid out."""
+        for line in self.lines_of(symbol):
+            self.move(line, split_shares(line.position, ratio, lot)[0])
+            for one in line.orders.values():
+                one.split(ratio)
+            line.changed()
+
+    def values(self, prices: Floats) -> tuple[Floats, float]:
+        """Unsigned value of what each strategy holds, by its number, and the net of all."""
+        count = len(self._lines)
+        position = self._position[:count]
+        value = np.where(position != 0.0, position * prices[self._symbol[:count]], 0.0)
+        gross = np.bincount(self._strategy[:count], np.abs(value), len(self.strategies))
+        return gross.astype(np.float64), float(value.sum())
+
+    def _new_line(self, strategy_id: str, symbol: int) -> Line:
+        number = len(self._lines)
+        strategy = self.strategies.setdefault(strategy_id, len(self.strategies))
+        line = self._lines[strategy_id, symbol] = Line(number, strategy_id, strategy, symbol)
+        self._of_symbol.setdefault(symbol, []).append(line)
+        if number == len(self._position):
+            self._position = np.append(self._position, np.zeros(number))
+            self._symbol = np.append(self._symbol, np.zeros(number, np.int64))
+            self._strategy = np.append(self._strategy, np.zeros(number, np.int64))
+        self._symbol[number], self._strategy[number] = symbol, strategy
+        return line

@@ -1,0 +1,42 @@
+"""Gross and net of the account at one T, with all that open orders may add to it."""
+
+from __future__ import annotations
+
+from app.model import Floats
+from app.trading.services.risk.book import Book
+from app.trading.services.risk.line import Line, Reach
+
+
+class Exposure:
+    """In currency. Gross is the sum over strategies: one does not net another's position.
+
+    ``up`` is the net if all buys fill and no sells, ``down`` the opposite; signed.
+    """
+
+    def __init__(self, book: Book, prices: Floats) -> None:
+        gross, net = book.values(prices)
+        self.up = self.down = net
+        self._prices = prices
+        self._of_strategy: list[float] = gross.tolist()
+        self._counted: dict[int, Reach] = {}
+        for line in book.busy_lines():
+            self.count(line)
+
+    @property
+    def gross(self) -> float:
+        return sum(self._of_strategy)
+
+    def of_strategy(self, line: Line) -> float:
+        """Gross of the line's strategy."""
+        return self._of_strategy[line.strategy]
+
+    def count(self, line: Line) -> None:
+        """The line's open orders are others than before; its position is not."""
+        mark = float(self._prices[line.symbol])
+        value = line.position * mark if line.position else 0.0
+        before = self._counted.get(line.number) or Reach(abs(value), value, value)
+        after = self._counted[line.number] = line.reach(mark)
+        self._of_strategy += [0.0] * (line.strategy + 1 - len(self._of_strategy))
+        self._of_strategy[line.strategy] += after.worst - before.worst
+        self.up += after.up - before.up
+        self.down += after.down - before.down

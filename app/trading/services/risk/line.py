@@ -1,0 +1,225 @@
+"""One strategy's position and open orders in one symbol, and what they reserve.
+
+An order reserves what it may still fill, at the price it was approved at. Of an OCO group one
+order fills, so it reserves once a side. An order that a strategy sent as reduce-only reserves
+nothing: it cannot open a position, whatever fills first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from app.trading.money import minus, money, plus
+from app.trading.orders import Order, OrderType, Role
+
+
+def reserve_price(order: Order, mark: float) -> float:
+    """What one share is reserved at: the worst price the order lets it cost, or the mark.
+
+    A buy costs at most its limit; a stop at least its stop; a short is worth at least its limit.
+    """
+    if order.side.sign > 0 and order.limit_price is not None:
+        return order.limit_price
+    return max(mark, order.limit_price or 0.0, order.stop_price or 0.0)
+
+
+class Reserved(NamedTuple):
+    """All that may still fill on one side of a line.
+
+    ``quantity`` and ``value`` are of orders that may open a position, ``parts`` these as (price,
+    quantity), the dearest first; ``closing`` is the quantity of orders that only close.
+    """
+
+    quantity: float
+    value: float
+    parts: tuple[tuple[float, float], ...]
+    closing: float
+
+    def opening(self, opposite: float) -> float:
+        """What opens beyond an opposite position."""
+        left = max(0.0, minus(opposite, self.closing)) if opposite > 0 else 0.0
+        return max(0.0, minus(self.quantity, left)) if left else self.quantity
+
+    def opening_value(self, opposite: float) -> float:
+        """Its value; the dearest open."""
+        left, value = self.opening(opposite), 0.0
+        if left == self.quantity:
+            return self.value
+        for price, quantity in self.parts:
+            value += price * min(max(0.0, left), quantity)
+            left -= quantity
+        return value
+
+
+NOTHING = Reserved(0.0, 0.0, (), 0.0)
+
+
+class Reach(NamedTuple):
+    """Where a line's open orders may take its value: ``worst`` is unsigned, the worse of all buys
+    and no sells, and of the opposite; ``up`` and ``down`` are these two, signed."""
+
+    worst: float
+    up: float
+    down: float
+
+
+class OpenOrder:
+    """An order that may still fill.
+
+    ``entry``: a part of it opened a position when it came. ``reserves``: it counts on its line.
+    ``leaving``: risk has asked for its cancel. ``restated``: a split has changed its terms, and
+    execution has not said how. ``before``: its order and price before the last modification.
+    ``told`` and ``heard`` are what is filled of it by execution's word and by fills, whichever
+    comes first.
+    """
+
+    __slots__ = (
+        "before", "entry", "heard", "leaving", "line", "order", "price", "reserves", "restated",
+        "told",
+    )  # fmt: skip
+
+    def __init__(
+        self, order: Order, line: Line, price: float, *, entry: bool, reserves: bool
+    ) -> None:
+        self.order, self.line, self.price = order, line, price
+        self.entry, self.reserves = entry, reserves
+        self.leaving = self.restated = False
+        self.before = order, price
+        self.told = self.heard = 0.0
+
+    @property
+    def filled(self) -> float:
+        return max(self.told, self.heard)
+
+    @property
+    def remaining(self) -> float:
+        return max(0.0, minus(self.order.quantity, self.filled))
+
+    @property
+    def is_market(self) -> bool:
+        return self.order.type is OrderType.MARKET
+
+    @property
+    def key(self) -> str:
+        """What reserves once: the order, or its OCO group."""
+        return group_key(self.order)
+
+    def split(self, ratio: float) -> None:
+        """Its value stays; execution will say its terms to the tick and the share."""
+        self.order, self.price = split_order(self.order, ratio), self.price / ratio
+        self.told, self.heard = tidy(self.told * ratio), tidy(self.heard * ratio)
+        self.before, self.restated = (self.order, self.price), True
+
+
+def split_order(order: Order, ratio: float) -> Order:
+    def scaled(price: float | None) -> float | None:
+        return None if price is None else price / ratio
+
+    return replace(
+        order, quantity=tidy(order.quantity * ratio), limit_price=scaled(order.limit_price),
+        stop_price=scaled(order.stop_price),
+        trail=order.trail if order.trail_in_bps else scaled(order.trail),
+    )  # fmt: skip
+
+
+def left_of(orders: Iterable[OpenOrder]) -> float:
+    """What these have still to fill."""
+    return sum(one.remaining for one in orders)
+
+
+def tidy(quantity: float) -> float:
+    """Without the dust that floats leave."""
+    return float(money(quantity))
+
+
+def group_key(order: Order) -> str:
+    if order.role is Role.OCO and order.group_id is not None:
+        return order.group_id
+    return order.order_id
+
+
+class Line:
+    """One strategy's position and open orders in one symbol."""
+
+    __slots__ = ("_sides", "number", "orders", "position", "strategy", "strategy_id", "symbol")
+
+    def __init__(self, number: int, strategy_id: str, strategy: int, symbol: int) -> None:
+        self.number = number
+        self.strategy_id, self.strategy, self.symbol = strategy_id, strategy, symbol
+        self.position = 0.0
+        self.orders: dict[str, OpenOrder] = {}
+        self._sides: dict[int, Reserved] = {}
+
+    def changed(self) -> None:
+        """What an order of this line reserves is another."""
+        self._sides.clear()
+
+    def reserved(self, sign: int) -> Reserved:
+        """All open buys (1) or sells (-1) that reserve."""
+        if not self.orders:
+            return NOTHING
+        found = self._sides.get(sign)
+        if found is None:
+            found = self._sides[sign] = _gather(self.orders.values(), sign)
+        return found
+
+    def reserved_without(self, sign: int, key: str) -> Reserved:
+        """The same, but for one order or OCO group."""
+        others = [o for o in self.orders.values() if o.key != key]
+        return self.reserved(sign) if len(others) == len(self.orders) else _gather(others, sign)
+
+    def opening(self, sign: int, quantity: float, key: str) -> float:
+        """The part of an order that opens, after what other orders of its side close already."""
+        closable = -sign * self.position
+        if closable <= 0:
+            return quantity
+        others = self.reserved_without(sign, key)
+        closable = minus(closable, plus(others.quantity, others.closing))
+        return max(0.0, minus(quantity, closable)) if closable > 0 else quantity
+
+    def side_quantity(self, sign: int) -> float:
+        """The long (1) or short (-1) position if all orders of that side fill."""
+        held, reserved = sign * self.position, self.reserved(sign)
+        return plus(held, reserved.quantity) if held > 0 else reserved.opening(-held)
+
+    def side_value(self, sign: int, mark: float) -> float:
+        """Its value: what is held at the mark, what is to come as it is reserved."""
+        held, reserved = sign * self.position, self.reserved(sign)
+        return held * mark + reserved.value if held > 0 else reserved.opening_value(-held)
+
+    def reach(self, mark: float) -> Reach:
+        value = self.position * mark if self.position else 0.0
+        if not self.orders:
+            return Reach(abs(value), value, value)
+        worst = max(abs(value), self.side_value(1, mark), self.side_value(-1, mark))
+        return Reach(worst, value + self._bound(1, mark), value - self._bound(-1, mark))
+
+    def _bound(self, sign: int, mark: float) -> float:
+        """How far all orders of one side move the line's value."""
+        reserved, opposite = self.reserved(sign), max(0.0, -sign * self.position)
+        closing = min(reserved.closing, opposite)
+        return reserved.value + closing * mark if closing else reserved.value
+
+    def working_market(self, sign: int, *, entries: bool = False) -> list[OpenOrder]:
+        """Market orders of one side that are to fill; with those that open beyond the position."""
+        found = (o for o in self.orders.values() if o.is_market and o.order.side.sign == sign)
+        return [o for o in found if not o.leaving and (entries or not o.entry)]
+
+
+def _gather(orders: Iterable[OpenOrder], sign: int) -> Reserved:
+    opening: dict[str, tuple[float, float]] = {}
+    closing: dict[str, float] = {}
+    for one in orders:
+        if not one.reserves or one.order.side.sign != sign:
+            continue
+        if one.order.reduce_only:
+            closing[one.key] = max(closing.get(one.key, 0.0), one.remaining)
+        else:
+            price, quantity = opening.get(one.key, (0.0, 0.0))
+            opening[one.key] = max(price, one.price), max(quantity, one.remaining)
+    parts = tuple(sorted(opening.values(), reverse=True))
+    quantity = sum(q for _, q in parts)
+    return Reserved(quantity, sum(p * q for p, q in parts), parts, sum(closing.values()))

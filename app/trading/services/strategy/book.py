@@ -1,0 +1,200 @@
+"""A strategy's own positions and open orders, built only from what it was told."""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.trading.adjust import shares_after, split_shares
+from app.trading.events import FillEvent, OrderRejectedEvent, OrderUpdateEvent
+from app.trading.money import minus, money, plus
+from app.trading.orders import Order, OrderState, OrderType, Role, Side, TimeInForce
+
+_CONDITIONAL = frozenset(
+    {OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP}
+)
+
+
+class OpenOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An order that has not ended, as its strategy knows it. Quantities are unsigned."""
+
+    order_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: float
+    filled: float = 0.0
+    state: OrderState = OrderState.NEW
+    limit_price: float | None = None
+    stop_price: float | None = None
+    tif: TimeInForce = TimeInForce.DAY
+    reduce_only: bool = False
+    role: Role = Role.SINGLE
+    group_id: str | None = None
+    parent_id: str | None = None
+    tag: str = ""
+
+    @property
+    def remaining(self) -> float:
+        return minus(self.quantity, self.filled)
+
+    @property
+    def signed_remaining(self) -> float:
+        return self.remaining * self.side.sign
+
+
+class Position(msgspec.Struct, frozen=True, gc=False):
+    """Signed quantity and the average price of its entries, costs not counted."""
+
+    quantity: float
+    average_price: float
+
+    def after(self, quantity: float, price: float) -> Position | None:
+        """The position after a signed fill; None where nothing is left."""
+        left = plus(self.quantity, quantity)
+        if left == 0:
+            return None
+        if self.quantity * quantity >= 0:
+            paid = self.average_price * abs(self.quantity) + price * abs(quantity)
+            return Position(left, paid / abs(left))
+        return Position(left, self.average_price if left * self.quantity > 0 else price)
+
+
+_FLAT = Position(0.0, 0.0)
+
+
+class Book:
+    """One strategy's view; fills alone move positions and count what is filled."""
+
+    def __init__(self) -> None:
+        self._positions: dict[str, Position] = {}
+        self._orders: dict[str, OpenOrder] = {}  # by id, in the order in which they came
+        self._done: set[str] = set()  # filled, says execution; their fills are still to come
+        self.cancelling: set[str] = set()  # orders whose cancel was asked for
+
+    # -- read --------------------------------------------------------------------------------
+
+    def position(self, symbol: str) -> float:
+        found = self._positions.get(symbol)
+        return 0.0 if found is None else found.quantity
+
+    def positions(self) -> dict[str, float]:
+        """What is not flat, by code point."""
+        return {symbol: self._positions[symbol].quantity for symbol in sorted(self._positions)}
+
+    def average_price(self, symbol: str) -> float | None:
+        found = self._positions.get(symbol)
+        return None if found is None else found.average_price
+
+    def order(self, order_id: str) -> OpenOrder | None:
+        return self._orders.get(order_id)
+
+    def open_orders(self, symbol: str | None = None) -> tuple[OpenOrder, ...]:
+        return tuple(
+            o for o in self._orders.values() if symbol in (None, o.symbol) and o.remaining > 0
+        )
+
+    def coming(self, symbol: str) -> float:
+        """The signed quantity that open orders will bring.
+
+        Exits at a price (reduce-only limits and stops) are protection, and do not count; of an
+        OCO group only its largest order does.
+        """
+        total, groups = 0.0, dict[str, float]()
+        for order in self.open_orders(symbol):
+            quantity = order.signed_remaining
+            if order.reduce_only and order.type in _CONDITIONAL:
+                continue
+            if order.role is Role.OCO and order.group_id is not None:
+                largest = groups.get(order.group_id, 0.0)
+                groups[order.group_id] = max(largest, quantity, key=abs)
+            else:
+                total = plus(total, quantity)
+        for quantity in groups.values():
+            total = plus(total, quantity)
+        return total
+
+    # -- what the strategy is told -----------------------------------------------------------
+
+    def take(self, order: Order, state: OrderState = OrderState.NEW) -> None:
+        """An order was sent; or risk has approved it, and may have made it, or changed it."""
+        known = self._orders.get(order.order_id)
+        self._orders[order.order_id] = OpenOrder(
+            order_id=order.order_id, symbol=order.symbol, side=order.side, type=order.type,
+            quantity=order.quantity, limit_price=order.limit_price, stop_price=order.stop_price,
+            tif=order.tif, reduce_only=order.reduce_only, role=order.role,
+            group_id=order.group_id, parent_id=order.parent_id, tag=order.tag,
+            filled=0.0 if known is None else known.filled, state=state,
+        )  # fmt: skip
+
+    def update(self, event: OrderUpdateEvent) -> None:
+        known = self._orders.get(event.order_id)
+        if known is None:
+            return
+        if event.state.final and event.state is not OrderState.FILLED:
+            self._drop(known.order_id)
+            return
+        filled = event.state is OrderState.FILLED
+        now = msgspec.structs.replace(
+            known, state=event.state, limit_price=event.limit_price, stop_price=event.stop_price,
+            quantity=event.filled if filled else event.quantity,
+        )  # fmt: skip
+        self._orders[known.order_id] = now
+        if filled:
+            self._done.add(known.order_id)
+            self._drop_filled(now)
+
+    def fill(self, event: FillEvent) -> None:
+        signed = event.quantity * event.side.sign
+        position = self._positions.get(event.symbol, _FLAT).after(signed, event.price)
+        if position is None:
+            self._positions.pop(event.symbol, None)
+        else:
+            self._positions[event.symbol] = position
+        known = self._orders.get(event.order_id)
+        if known is not None:
+            now = msgspec.structs.replace(known, filled=plus(known.filled, event.quantity))
+            self._orders[event.order_id] = now
+            self._drop_filled(now)
+
+    def reject(self, event: OrderRejectedEvent) -> None:
+        """Only the refusal of an order ends one; risk refuses a group as one."""
+        known = self._orders.get(event.order_id)
+        if event.request == "cancel":
+            self.cancelling.discard(event.order_id)
+        if known is None or event.request != "order":
+            return
+        for order in list(self._orders.values()):
+            of_group = known.group_id is not None and order.group_id == known.group_id
+            if order is known or (of_group and order.state is OrderState.NEW):
+                self._drop(order.order_id)
+
+    def split(self, symbol: str, ratio: float, lot: float) -> None:
+        """So many new shares for one; fractions of a lot are paid in cash."""
+        position = self._positions.pop(symbol, None)
+        if position is not None:
+            left, _ = split_shares(position.quantity, ratio, lot)
+            if left:
+                self._positions[symbol] = Position(left, position.average_price / ratio)
+        for order in self.open_orders(symbol):
+            self._orders[order.order_id] = msgspec.structs.replace(
+                order, quantity=_shares(order.quantity, ratio), filled=_shares(order.filled, ratio),
+                limit_price=_price(order.limit_price, ratio),
+                stop_price=_price(order.stop_price, ratio),
+            )  # fmt: skip
+
+    def _drop_filled(self, order: OpenOrder) -> None:
+        if order.order_id in self._done and order.remaining <= 0:
+            self._drop(order.order_id)
+
+    def _drop(self, order_id: str) -> None:
+        del self._orders[order_id]
+        self._done.discard(order_id)
+        self.cancelling.discard(order_id)
+
+
+def _shares(quantity: float, ratio: float) -> float:
+    return float(shares_after(money(quantity), ratio))
+
+
+def _price(price: float | None, ratio: float) -> float | None:
+    return None if price is None else price / ratio

@@ -1,0 +1,233 @@
+"""The strategies' place on the bus: what comes is handed to each, in the configuration's order."""
+
+from __future__ import annotations
+
+import weakref
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from app.trading.bus import EventBus, Phase
+from app.trading.events import (
+    BacktestEndEvent,
+    BacktestStartEvent,
+    CorporateActionEvent,
+    DayEndEvent,
+    DayOpenEvent,
+    EventBase,
+    FillEvent,
+    MarketEvent,
+    OrderApprovedEvent,
+    OrderRejectedEvent,
+    OrderUpdateEvent,
+    TimerEvent,
+)
+from app.trading.orders import OrderState
+from app.trading.sections import StrategySection
+from app.trading.service import BacktestService
+from app.trading.services.strategy.ctx import OWNER
+from app.trading.services.strategy.lane import Lane, Loaded, load_all
+from app.trading.services.strategy.loading import forget_modules
+from app.trading.services.strategy.seat import Stage
+from app.trading.services.strategy.slabs import Slab
+
+_TOLD = frozenset(
+    {OrderState.ACCEPTED, OrderState.WORKING, OrderState.CANCELLED, OrderState.EXPIRED}
+)
+
+
+def check_strategies(section: Sequence[StrategySection], folder: Path) -> None:
+    """Load every strategy and make it with its parameters; StrategyError with file and line."""
+    forget_modules([one.file.name for one in load_all(section, folder)])
+
+
+class StrategyRunner(BacktestService):
+    """Runs all strategies of a configuration. They know nothing of each other."""
+
+    NAME: ClassVar[str] = "strategy"
+    RANK: ClassVar[int] = 30
+    PHASE: ClassVar[Phase | None] = Phase.STRATEGY
+
+    def __init__(self, event_bus: EventBus, loaded: Sequence[Loaded]) -> None:
+        super().__init__(event_bus)
+        # By name: whoever is held here may hold the runner.
+        weakref.finalize(self, forget_modules, [one.file.name for one in loaded])
+        self._stage = Stage(self.context, self.publish)
+        self._clock = self._stage.clock
+        self._lanes = [Lane(one, self._stage) for one in loaded]
+        self._of = {lane.strategy_id: lane for lane in self._lanes}
+        self._with_rows = [i for i in self._lanes if i.interest.rows or i.interest.slices]
+        self._slab: Slab | None = None
+        self._awaited = 0  # corporate actions of the day that are still to come
+
+    @classmethod
+    def from_config(
+        cls, section: Sequence[StrategySection], event_bus: EventBus, folder: Path | None = None
+    ) -> Self:
+        """Strategies of a configuration; their files are relative to ``folder``.
+
+        StrategyError names the file and the line of what cannot be used.
+        """
+        loaded = load_all(section, folder or Path())
+        return cls(event_bus, loaded)
+
+    def handlers(self) -> Mapping[type, Callable[[Any], None]]:
+        return {
+            BacktestStartEvent: self._on_start,
+            DayOpenEvent: self._on_day_open,
+            CorporateActionEvent: self._on_corporate_action,
+            MarketEvent: self._on_market,
+            OrderApprovedEvent: self._on_approved,
+            OrderUpdateEvent: self._on_update,
+            OrderRejectedEvent: self._on_rejected,
+            FillEvent: self._on_fill,
+            TimerEvent: self._on_timer,
+            DayEndEvent: self._on_day_end,
+            BacktestEndEvent: self._on_end,
+        }
+
+    # -- days ----------------------------------------------------------------------------------
+
+    def _on_start(self, event: BacktestStartEvent) -> None:
+        self._set_time(event)
+        self._clock.start_ns = event.ts_event_ns
+        self._clock.day = self.context.day_at(event.ts_event_ns)
+        for lane in self._lanes:
+            lane.start()
+
+    def _on_day_open(self, event: DayOpenEvent) -> None:
+        """The day starts for strategies when its corporate actions have come too."""
+        self._set_time(event)
+        self._clock.day = event.day
+        self._awaited = len(self.context.actions_on(event.day))
+        if not self._awaited:
+            self._start_day()
+
+    def _on_corporate_action(self, event: CorporateActionEvent) -> None:
+        self._set_time(event)
+        if event.kind == "split":
+            lot = self.context.instrument(event.symbol).lot
+            for lane in self._lanes:
+                lane.book.split(event.symbol, event.ratio, lot)
+        if self._awaited:
+            self._awaited -= 1
+            if not self._awaited:
+                self._start_day()
+
+    def _start_day(self) -> None:
+        for lane in self._lanes:
+            lane.ctx.arm(self._clock.day)
+            lane.call("on_day_start")
+
+    def _on_day_end(self, event: DayEndEvent) -> None:
+        self._set_time(event)
+        for lane in self._lanes:
+            lane.call("on_day_end")
+
+    def _on_end(self, event: BacktestEndEvent) -> None:
+        self._set_time(event)
+        if event.outcome == "failed":
+            return
+        for lane in self._lanes:
+            lane.seat.over = True
+            lane.call("on_end")
+
+    # -- what became of wishes -------------------------------------------------------------------
+
+    def _on_approved(self, event: OrderApprovedEvent) -> None:
+        for order in event.orders:
+            lane = self._of.get(order.strategy_id)
+            if lane is not None:
+                lane.book.take(order, OrderState.ACCEPTED)
+
+    def _on_update(self, event: OrderUpdateEvent) -> None:
+        lane = self._lane(event)
+        if lane is not None:
+            lane.book.update(event)
+            if event.state in _TOLD:
+                lane.call("on_order", event)
+
+    def _on_rejected(self, event: OrderRejectedEvent) -> None:
+        lane = self._lane(event)
+        if lane is not None:
+            lane.book.reject(event)
+            lane.call("on_reject", event)
+
+    def _on_fill(self, event: FillEvent) -> None:
+        lane = self._lane(event)
+        if lane is not None:
+            lane.book.fill(event)
+            lane.call("on_fill", event)
+
+    def _on_timer(self, event: TimerEvent) -> None:
+        lane = self._of.get(event.owner.removeprefix(OWNER))
+        if lane is not None and event.owner.startswith(OWNER):
+            self._set_time(event)
+            lane.call("on_timer", event.token)
+
+    def _lane(self, event: OrderUpdateEvent | OrderRejectedEvent | FillEvent) -> Lane | None:
+        """The strategy that an event is for."""
+        self._set_time(event)
+        return self._of.get(event.strategy_id)
+
+    def _set_time(self, event: EventBase) -> None:
+        self._clock.now_ns = event.ts_event_ns
+
+    # -- market data -----------------------------------------------------------------------------
+
+    def _on_market(self, event: MarketEvent) -> None:
+        """All slices, or up to the first one at which something was published."""
+        assert self.port is not None
+        low = event.low if self._with_rows else event.high
+        while low < event.high:
+            slab = self._slab
+            if slab is None or slab.window is not event.window or not slab.low <= low < slab.high:
+                slab = self._slab = self._make_slab(event, low)
+            low = self._run(slab, low, min(slab.high, event.high))
+            if self.port.outbox:
+                break
+        self.port.reached = low
+
+    def _make_slab(self, event: MarketEvent, low: int) -> Slab:
+        interests = [lane.interest for lane in self._with_rows]
+        return Slab(event.window, low, interests, self.context.symbols, self._stage.grid)
+
+    def _run(self, slab: Slab, low: int, high: int) -> int:
+        """Slices of one slab; the first that was not handled."""
+        busy, first = slab.busy, slab.low
+        start, stop = bisect_left(busy, low - first), bisect_left(busy, high - first)
+        if start == stop:
+            return high
+        run = self._run_thin if slab.is_thin else self._run_slices
+        number = run(slab, start, stop)
+        return high if number is None else first + number + 1
+
+    def _run_thin(self, slab: Slab, start: int, stop: int) -> int | None:
+        """One strategy, one row a slice, all of one kind; the slice at which it published."""
+        assert self.port is not None
+        lane, rows, clock, outbox = self._with_rows[0], slab.lanes[0], self._clock, self.port.outbox
+        ctx, handle = lane.ctx, lane.row_handlers[rows.kinds[0]]
+        assert handle is not None
+        events, times = rows.events[start:stop], slab.busy_ns[start:stop]
+        try:
+            for event, clock.now_ns in zip(events, times, strict=True):
+                handle(ctx, event)
+                if outbox:
+                    return slab.busy[bisect_left(slab.busy_ns, clock.now_ns)]
+        except Exception as error:
+            raise lane.failure(error) from error
+        return None
+
+    def _run_slices(self, slab: Slab, start: int, stop: int) -> int | None:
+        """Every strategy gets each slice; the slice at which one of them published."""
+        assert self.port is not None
+        clock, outbox = self._clock, self.port.outbox
+        lanes = list(zip(self._with_rows, slab.lanes, strict=True))
+        numbers, times = slab.busy[start:stop], slab.busy_ns[start:stop]
+        for number, clock.now_ns in zip(numbers, times, strict=True):
+            for lane, rows in lanes:
+                lane.give(rows, number)
+            if outbox:
+                return number
+        return None

@@ -1,0 +1,146 @@
+"""``tapedeck runs``: what runs left behind, from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.runs.manifest import RunState
+from app.runs.store import RunStore
+from tests.cli.conftest import Run
+from tests.runs.made import recorded, spec
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    """The folder that the settings name by default, seen from the folder of the call."""
+    return RunStore(tmp_path / "runs")
+
+
+def test_list_shows_runs_newest_first(run: Run, store: RunStore, tmp_path: Path) -> None:
+    assert json.loads(run("runs", "list", "--json").stdout) == {"runs": []}
+    first = recorded(store, tmp_path)
+    failed = store.create(spec(tmp_path, name="other"))
+    failed.finish(RunState.FAILED, cause="strategy a failed")
+    done = run("runs", "list")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.index(failed.id) < done.stdout.index(first)
+    assert "strategy a failed" in done.stdout
+    found = json.loads(run("runs", "list", "--json", "--name", "small").stdout)["runs"]
+    assert [(r["id"], r["state"], r["events"]) for r in found] == [(first, "completed", 103)]
+    assert found[0]["created"] == store.open(first).manifest.created
+    (one,) = json.loads(run("runs", "list", "--state", "failed", "--json").stdout)["runs"]
+    assert one["id"] == failed.id
+    assert len(json.loads(run("runs", "list", "--limit", 1, "--json").stdout)["runs"]) == 1
+
+
+def test_list_takes_another_folder(run: Run, tmp_path: Path) -> None:
+    other = RunStore(tmp_path / "other")
+    run_id = recorded(other, tmp_path)
+    assert run_id in run("runs", "list", "--runs", "other").stdout
+    assert run_id not in run("runs", "list").stdout
+
+
+def test_list_finds_interrupted_and_broken_runs(run: Run, store: RunStore, tmp_path: Path) -> None:
+    store.create(spec(tmp_path)).release()
+    done = run("runs", "list")
+    assert (done.exit_code, "interrupted" in done.stdout) == (0, True)
+    (store.root / "empty").mkdir()
+    done = run("runs", "list")
+    assert done.exit_code == 1
+    assert "cannot be read" in done.stdout
+
+
+def test_list_refuses_an_unknown_state(run: Run) -> None:
+    done = run("runs", "list", "--state", "gone")
+    assert done.exit_code == 2
+    assert "unknown state 'gone'; allowed: queued, running, completed" in done.stderr
+
+
+def test_show_says_what_a_run_is_and_came_to(run: Run, store: RunStore, tmp_path: Path) -> None:
+    run_id = recorded(store, tmp_path)
+    done = run("runs", "show", run_id)
+    assert done.exit_code == 0, done.output
+    for text in (run_id, "completed", "td1:00", "made.py", "return", "0.25"):
+        assert text in done.stdout
+    found = json.loads(run("runs", "show", run_id, "--json").stdout)
+    assert found["manifest"]["config"]["data"] == {"symbols": ["ON"]}
+    assert found["summary"] == {"return": 0.25, "sharpe": None}
+    assert (found["progress"], found["wrong"]) == (None, [])
+
+
+def test_show_tells_the_progress_of_a_running_run(
+    run: Run, store: RunStore, tmp_path: Path
+) -> None:
+    handle = store.create(spec(tmp_path))
+    handle.note_progress({"done": 0.5})
+    assert '{"done": 0.5}' in run("runs", "show", handle.id).stdout
+    handle.release()
+
+
+def test_show_tells_of_files_that_changed(run: Run, store: RunStore, tmp_path: Path) -> None:
+    run_id = recorded(store, tmp_path)
+    (store.root / run_id / "fills.parquet").unlink()
+    done = run("runs", "show", run_id)
+    assert (done.exit_code, done.stderr) == (1, "broken: fills.parquet is missing\n")
+    assert run("runs", "show", run_id, "--json").exit_code == 1
+
+
+def test_an_unknown_run_names_the_nearest(run: Run, store: RunStore, tmp_path: Path) -> None:
+    run_id = recorded(store, tmp_path)
+    done = run("runs", "show", run_id + "x")
+    assert done.exit_code == 1
+    assert f"nearest: {run_id}" in done.stderr
+
+
+def test_diff_of_equal_runs(run: Run, store: RunStore, tmp_path: Path) -> None:
+    runs = [recorded(store, tmp_path, cut) for cut in (30, 4)]
+    done = run("runs", "diff", *runs)
+    assert (done.exit_code, done.stdout) == (0, "The runs came to the same.\n")
+    assert json.loads(run("runs", "diff", *runs, "--json").stdout)["equal"] is True
+
+
+def test_diff_names_the_first_event(run: Run, store: RunStore, tmp_path: Path) -> None:
+    runs = [
+        recorded(store, tmp_path),
+        recorded(store, tmp_path, price=10.75, spec={"config": {str(n): n for n in range(30)}}),
+    ]
+    done = run("runs", "diff", *runs)
+    assert done.exit_code == 1
+    for text in (
+        "They part at event 4: order_request", "orders[0].limit_price", "10.75", "config.10",
+        "... and", "The runs differ.",
+    ):  # fmt: skip
+        assert text in done.stdout
+    found = json.loads(run("runs", "diff", *runs, "--json").stdout)
+    assert found["first_event"]["seq"] == 4
+    assert found["first_event"]["fields"] == [
+        {"path": "orders[0].limit_price", "a": 10.5, "b": 10.75}
+    ]
+
+
+def test_diff_of_a_run_that_goes_on(run: Run, store: RunStore, tmp_path: Path) -> None:
+    empty = store.create(spec(tmp_path))
+    empty.finish(RunState.STOPPED)
+    other = recorded(store, tmp_path)
+    for pair, longer in (((empty.id, other), "B"), ((other, empty.id), "A")):
+        done = run("runs", "diff", *pair)
+        assert done.exit_code == 1
+        assert f"Event 1 is in {longer} only" in done.stdout
+
+
+def test_rebuild_and_delete(run: Run, store: RunStore, tmp_path: Path) -> None:
+    runs = [recorded(store, tmp_path) for _ in range(2)]
+    (store.root / "index.sqlite").unlink()
+    done = run("runs", "rebuild")
+    assert (done.exit_code, done.stdout.startswith("2 runs in the index of ")) == (0, True)
+    done = run("runs", "delete", runs[0])
+    assert (done.exit_code, done.stdout) == (0, f"deleted {runs[0]}\n")
+    assert not (store.root / runs[0]).exists()
+    found = json.loads(run("runs", "list", "--json").stdout)["runs"]
+    assert [r["id"] for r in found] == [runs[1]]
+    held = store.create(spec(tmp_path))
+    assert "cancel it first" in run("runs", "delete", held.id).stderr
+    held.release()

@@ -1,0 +1,65 @@
+"""kill -9 in the middle of a run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.runs.manifest import RunState
+from app.runs.store import RunStore
+from app.runs.writer import AuditWriter
+from tests.runs.conftest import OpenStore
+from tests.runs.made import SmallRun, types_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def kill_after(store: RunStore, lines: int) -> tuple[str, int]:
+    """Start a run and kill it after it said so many lines; its id, and what was flushed."""
+    command = [sys.executable, "-m", "tests.runs.doomed", str(store.root)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        run_id, flushed = process.stdout.readline().split()
+        assert store.open(run_id).manifest.state is RunState.RUNNING
+        assert store.mark_interrupted() == (), "it lives"
+        for _ in range(lines - 1):
+            process.stdout.readline()
+        process.kill()
+        assert process.wait(30) == -signal.SIGKILL
+    return run_id, int(flushed)
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+def test_a_killed_run_is_found_and_read_up_to_its_last_flush(
+    open_store: OpenStore, lines: int
+) -> None:
+    run_id, flushed = kill_after(open_store(), lines)
+    store = open_store()
+    assert store.mark_interrupted() == (run_id,)
+    (record,) = store.list(state=RunState.INTERRUPTED)
+    assert (record.id, record.cause) == (run_id, "its process was gone")
+    run = store.open(run_id)
+    assert (run.path / "events.arrows").exists()
+    events = run.table("events")
+    assert len(events) >= flushed
+    assert events["seq"].to_pylist() == list(range(1, len(events) + 1))
+    types = events["type"].to_pylist()
+    assert types[flushed - 1] in ("day_end", "valuation_trigger", "risk_trigger")
+    kinds = {"fills": "fill", "orders": "order_request", "round_trips": "round_trip"}
+    for table, kind in kinds.items():
+        rows = run.table(table).num_rows
+        # A kill may come between the files of one flush.
+        assert types[:flushed].count(kind) <= rows <= types.count(kind)
+        assert rows
+
+
+def test_what_was_flushed_is_what_a_whole_run_has(open_store: OpenStore) -> None:
+    run_id, flushed = kill_after(open_store(), 1)
+    whole = SmallRun(AuditWriter(None))
+    whole.play_day(0)
+    events = open_store().open(run_id).table("events").slice(0, flushed)
+    assert events["type"].to_pylist() == types_of(whole.events)[:flushed]

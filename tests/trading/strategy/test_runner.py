@@ -1,0 +1,294 @@
+"""The runner at work: one T at a time, whatever the windows, each strategy by itself."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.model import Items
+from app.trading.bus import Phase
+from app.trading.context import Close, CorporateAction
+from app.trading.events import (
+    BacktestStartEvent,
+    MarketEvent,
+    OrderRejectedEvent,
+    OrderRequestEvent,
+    SignalEvent,
+)
+from app.trading.orders import Order, OrderState, OrderType, Side
+from tests.trading.harness import DAYS, Stage, bar, days_of, in_order, minute, quote, trade, window
+from tests.trading.strategy.support import (
+    HEAD,
+    Broker,
+    fill,
+    ids,
+    make,
+    requested,
+    section,
+    strategy,
+    update,
+)
+
+ENTERS = (
+    HEAD
+    + """
+class A(Strategy):
+    def on_start(self, ctx):
+        self.seen = []
+    def on_bar(self, ctx, bar):
+        self.seen.append((ctx.now_ns, ctx.position(bar.symbol), len(ctx.open_orders())))
+        if ctx.position(bar.symbol) == 0:
+            ctx.order(bar.symbol, "buy", 100)
+"""
+)
+
+
+class NaiveBroker(Broker):
+    """Takes the slice in the same round as the strategies: they see T before its fills."""
+
+    PHASE = Phase.STRATEGY
+
+
+@pytest.mark.parametrize(("broker", "entries"), [(NaiveBroker, 2), (Broker, 1)])
+def test_fill_of_T_not_booked_when_the_strategy_sees_T_enters_twice(  # noqa: N802
+    tmp_path: Path, broker: type[Broker], entries: int
+) -> None:
+    """In the naive order of things it does; in the phases of T it does not."""
+    stage = Stage()
+    runner = make(stage, tmp_path, ENTERS)
+    stage.attach(broker.from_config(None, stage.bus))
+    stage.start()
+    stage.play(*(bar(0, minute(i), 10, 10, 10, 10) for i in range(6)))
+    assert len(requested(stage)) == entries
+    assert runner._of["one"].book.position("AAA") == 100 * entries
+
+
+def test_the_own_view_is_settled_at_each_T(tmp_path: Path) -> None:  # noqa: N802
+    stage = Stage()
+    runner = make(stage, tmp_path, ENTERS)
+    stage.attach(Broker.from_config(None, stage.bus))
+    stage.start()
+    stage.play(*(bar(0, minute(i), 10, 10, 10, 10) for i in range(4)))
+    assert strategy(runner).seen == [
+        (minute(1), 0.0, 0), (minute(2), 100.0, 0), (minute(3), 100.0, 0), (minute(4), 100.0, 0),
+    ]  # fmt: skip
+    assert ids(requested(stage)) == ["one-1"]
+
+
+# A strategy that leaves a trace of all that it could see, and acts on it.
+TRACER = (
+    HEAD
+    + """
+class A(Strategy):
+    intervals = (1, 5)
+    def on_start(self, ctx):
+        self.seen = []
+        ctx.schedule("open+3m", "three")
+    def look(self, ctx, what):
+        self.seen.append((ctx.now_ns, what, ctx.positions(), len(ctx.open_orders())))
+        total = sum(ctx.bars(s).close.sum() for s in ctx.symbols)
+        if round(total * 100) % 3 == 0:
+            ctx.target_position(ctx.symbols[0], len(self.seen) % 5)
+        elif round(total * 100) % 7 == 0:
+            ctx.signal(ctx.symbols[-1], 1, tag=f"{total:.2f} {what}")
+    def on_bar(self, ctx, bar): self.look(ctx, bar.symbol)
+    def on_trade(self, ctx, trade): self.look(ctx, f"t{trade.price}")
+    def on_slice(self, ctx, slice): self.look(ctx, f"s{len(slice.bars())}{len(slice.quotes())}")
+    def on_timer(self, ctx, name): self.look(ctx, name)
+"""
+)
+
+
+def random_rows(seed: int) -> Items:
+    dice = np.random.default_rng(seed)
+    rows = []
+    for number in range(12):
+        price = 100 + float(dice.integers(0, 200)) / 100
+        rows += [
+            bar(s, minute(number), price, price, price, price)
+            for s in range(3)
+            if dice.random() < 0.6
+        ]
+        if number % 5 == 4:
+            rows.append(bar(0, minute(number - 4), 1, 2, 1, price, interval_min=5))
+        for _ in range(int(dice.integers(0, 3))):
+            at = minute(number) + int(dice.integers(0, 60)) * 10**9
+            rows.append(trade(int(dice.integers(0, 3)), at, price))
+            rows.append(quote(int(dice.integers(0, 3)), at, price, price + 1))
+    return in_order(rows)
+
+
+def trace(folder: Path, items: Items, cuts: list[int], ids: tuple[str, ...]) -> tuple[Any, ...]:
+    """All events but their wall times, and what each strategy saw; windows end at the cuts."""
+    stage = Stage(["AAA", "BBB", "CCC"])
+    sections = [section(i, symbols=["AAA", "BBB"] if i == "one" else None) for i in ids]
+    runner = make(stage, folder, dict.fromkeys(ids, TRACER), *sections)
+    stage.attach(Broker.from_config(None, stage.bus))
+    stage.start()
+    stage.market.add([items])
+    times = np.unique(items["release_ns"])
+    for low, high in pairwise(sorted({0, len(times), *(c for c in cuts if c < len(times))})):
+        inside = (items["release_ns"] >= times[low]) & (items["release_ns"] <= times[high - 1])
+        stage.engine.on_window(window([items[inside]]))
+    stage.end()
+    events = [msgspec.structs.replace(e, ts_created_ns=0) for e in stage.seen.events]
+    events = [e for e in events if not isinstance(e, BacktestStartEvent)]
+    return events, {i: strategy(runner, i).seen for i in ids}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**16), st.lists(st.integers(1, 60), max_size=8))
+def test_where_windows_are_cut_changes_nothing(seed: int, cuts: list[int]) -> None:
+    items = random_rows(seed)
+    with TemporaryDirectory() as folder:
+        whole = trace(Path(folder), items, [], ("one", "two"))
+        assert trace(Path(folder), items, cuts, ("one", "two")) == whole
+        assert trace(Path(folder), items, list(range(100)), ("one", "two")) == whole
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**16))
+def test_strategies_know_nothing_of_each_other(seed: int) -> None:
+    items = random_rows(seed)
+    with TemporaryDirectory() as folder:
+        together = trace(Path(folder), items, [], ("one", "two"))
+        for one in ("one", "two"):
+            alone = trace(Path(folder), items, [], (one,))
+            assert alone[1][one] == together[1][one]
+            theirs = [e for e in together[0] if getattr(e, "strategy_id", one) == one]
+            assert [e for e in alone[0] if isinstance(e, OrderRequestEvent | SignalEvent)] == [
+                e for e in theirs if isinstance(e, OrderRequestEvent | SignalEvent)
+            ]
+
+
+def test_slabs_are_made_once_for_a_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopping after a slice and coming back costs no new rows; long windows have several slabs."""
+    monkeypatch.setattr("app.trading.services.strategy.slabs.ROWS", 4)
+    source = HEAD + (
+        "class A(Strategy):\n    def on_start(self, ctx): self.seen = []\n"
+        "    def on_bar(self, ctx, bar):\n        self.seen.append((bar.symbol, bar.close))\n"
+        "        if bar.close % 2 == 0: ctx.signal('AAA', 1)\n"
+    )
+    stage = Stage(["AAA", "BBB"])
+    runner = make(stage, tmp_path, source)
+    made: list[Any] = []
+    make_slab = runner._make_slab
+
+    def noted(*args: Any) -> Any:
+        made.append(make_slab(*args))
+        return made[-1]
+
+    monkeypatch.setattr(runner, "_make_slab", noted)
+    stage.start()
+    closes = [1, 2, 3, 4, 5, 6, 7]
+    rows = [bar(s, minute(i), 1, 9, 1, c) for i, c in enumerate(closes) for s in (0, 1)]
+    stage.play(*rows, *(bar(0, minute(5), 1, 9, 1, 9, interval_min=m) for m in (5, 15, 30, 60)))
+    assert strategy(runner).seen == [(s, float(c)) for c in closes for s in ("AAA", "BBB")]
+    # Two slices of two rows each; then one with more rows than a slab.
+    assert [(slab.low, slab.high) for slab in made][:3] == [(0, 2), (2, 4), (4, 6)]
+    assert len(made) == len({id(slab) for slab in made}) <= 6
+
+
+def test_a_run_stops_after_the_slice_that_published(tmp_path: Path) -> None:
+    """All strategies get that slice; nobody gets the next one before all is settled."""
+    source = HEAD + (
+        "class A(Strategy):\n    def on_start(self, ctx): self.seen = []\n"
+        "    def on_bar(self, ctx, bar):\n        self.seen.append(bar.close)\n"
+        "        if bar.close == 2: ctx.signal('AAA', 1)\n"
+    )
+    stage = Stage()
+    runner = make(stage, tmp_path, {"one": source, "two": source.replace("== 2", "== 0")})
+    stage.start()
+    port = runner.port
+    assert port is not None
+    whole = window([bar(0, minute(i), 1, 9, 1, i + 1) for i in range(4)])
+    port.inbox.append(MarketEvent(whole, 0, 4))
+    port.begin()
+    assert port.reached == 2
+    assert [strategy(runner, i).seen for i in ("one", "two")] == [[1.0, 2.0], [1.0, 2.0]]
+    assert [type(e) for e in port.outbox] == [SignalEvent]
+
+
+def test_splits_take_effect_before_the_day_starts(tmp_path: Path) -> None:
+    days = days_of("2014-06-06", "2014-06-09")
+    actions = [CorporateAction("AAA", days[1].date, "split", ratio=7.0),
+               CorporateAction("AAA", days[1].date, "dividend", amount=0.47)]  # fmt: skip
+    source = HEAD + (
+        "class A(Strategy):\n    def on_start(self, ctx): self.seen = []\n"
+        "    def on_day_start(self, ctx):\n"
+        "        self.seen.append((ctx.position('AAA'), ctx.average_price('AAA'),\n"
+        "            [(o.quantity, o.limit_price) for o in ctx.open_orders()],\n"
+        "            ctx.prev_close('AAA'), ctx.last('AAA'), ctx.bars('AAA').close.tolist()))\n"
+        "    def on_bar(self, ctx, bar):\n"
+        "        ctx.order('AAA', 'sell', 100, limit=700, tif='gtc')\n"
+    )
+    stage = Stage(days=days, actions=actions)
+    runner = make(stage, tmp_path, source)
+    stage.start()
+    bought = Order(order_id="one-0", strategy_id="one", symbol="AAA", side=Side.BUY,
+                   type=OrderType.MARKET, quantity=100, created_ns=0)  # fmt: skip
+    stage.send(fill(bought, stage.engine.now_ns, 644.0))
+    stage.play(bar(0, minute(0, days[0]), 650, 651, 640, 644))
+    stage.market.closes[0, 0] = Close(644.7, "last_minute", days[0].end_ns)
+    stage.roll()
+    assert strategy(runner).seen == [
+        (0.0, None, [], None, None, []),
+        (700.0, 92.0, [(700.0, 100.0)], pytest.approx(92.1), 92.0, [92.0]),
+    ]
+
+
+def test_rejections_come_with_the_order_gone(tmp_path: Path) -> None:
+    source = HEAD + (
+        "class A(Strategy):\n    def on_start(self, ctx): self.seen = []\n"
+        "    def on_bar(self, ctx, bar): ctx.order('AAA', 'buy', 1)\n"
+        "    def on_reject(self, ctx, event):\n"
+        "        self.seen.append((event.code, len(ctx.open_orders())))\n"
+        "    def on_order(self, ctx, event): self.seen.append(event.state.value)\n"
+    )
+    stage = Stage()
+    runner = make(stage, tmp_path, source)
+    stage.start()
+    stage.play(bar(0, minute(0), 1, 1, 1, 1))
+    (order,) = requested(stage)
+    for state in (OrderState.PARTIALLY_FILLED, OrderState.FILLED, OrderState.REJECTED):
+        stage.send(update(order, state, minute(1)))  # told by on_fill and on_reject
+    stage.play(bar(0, minute(1), 1, 1, 1, 1))
+    stage.send(
+        OrderRejectedEvent(
+            ts_event_ns=minute(2), order_id="one-2", strategy_id="one", symbol="AAA",
+            code="cash_buffer", reason="x", by="risk",
+        )
+    )  # fmt: skip
+    for other in ("two", "manual"):
+        stage.send(fill(msgspec.structs.replace(order, strategy_id=other), minute(2), 5.0))
+    assert strategy(runner).seen == [("cash_buffer", 0)]
+    assert runner._of["one"].book.positions() == {}
+
+
+def test_time_is_that_of_what_is_handled(tmp_path: Path) -> None:
+    source = HEAD + (
+        "class A(Strategy):\n    def on_start(self, ctx): self.seen = []\n"
+        "    def on_bar(self, ctx, bar):\n"
+        "        self.seen.append((ctx.now_ns == bar.release_ns, ctx.now.isoformat(),\n"
+        "            str(ctx.day), ctx.open.isoformat(), ctx.close.isoformat(),\n"
+        "            ctx.half_day, ctx.strategy_id, ctx.close_ns - ctx.open_ns, ctx.is_warmup))\n"
+    )
+    stage = Stage(days=days_of("2015-12-23", "2015-12-24"))
+    runner = make(stage, tmp_path, source)
+    stage.start()
+    stage.roll()
+    stage.play(*(bar(0, minute(i, stage.context.days[1]), 1, 1, 1, 1) for i in range(3)))
+    assert strategy(runner).seen == [
+        (True, f"2015-12-24T09:3{i + 1}:00-05:00", "2015-12-24", "2015-12-24T09:30:00-05:00",
+         "2015-12-24T13:00:00-05:00", True, "one", 210 * 60 * 10**9, False)
+        for i in range(3)
+    ]  # fmt: skip
+    assert DAYS[0].half_day is False
