@@ -40,7 +40,7 @@ SHOWN = (  # statistics of the summary, and how each is said
 )  # fmt: skip
 
 Config = Annotated[
-    Path | None, typer.Argument(metavar="[RUN.YAML]", help="The configuration of the run.")
+    Path | None, typer.Argument(metavar="RUN.YAML", help="The configuration of the run.")
 ]
 Check = Annotated[bool, typer.Option("--check", help="Look at everything, and do not run.")]
 Sets = Annotated[
@@ -119,13 +119,15 @@ def _run(engine: BacktestEngine) -> BacktestResult:
     def work() -> None:
         try:
             with _progress() as tell:
-                done.set_result(engine.run(tell))
+                result = engine.run(tell)
+            done.set_result(result)
         except BaseException as error:  # told where it is waited for
             done.set_exception(error)
 
     # The run is on a thread of its own, so that this one can be interrupted.
-    Thread(target=work, name="Backtest", daemon=True).start()
+    thread = Thread(target=work, name="Backtest", daemon=True)
     try:
+        thread.start()
         return done.result()
     except KeyboardInterrupt:
         pass
@@ -190,10 +192,11 @@ def _report(result: BacktestResult, seconds: float, json: bool) -> None:
     if json:
         print_json(found | {"statistics": result.summary.get("statistics", {})})
         return
-    said = [*_statistics(result.summary), ("seconds", f"{seconds:,.1f}")]
-    out.print(table(f"Backtest {result.run_id or ''}: {result.outcome}", ["", "value"], said))
+    rows = [("run", result.run_id), ("outcome", result.outcome), *_statistics(result.summary)]
+    out.print(table("Backtest", ["", "value"], [*rows, ("seconds", f"{seconds:,.1f}")]))
     for notice in result.summary.get("notices", ()):
-        typer.echo(f"{notice['level']}: {notice['text']}")
+        if notice["level"] == "serious":
+            typer.echo(notice["text"])
     # On lines of their own, whole, to be copied.
     for name in ("digest", "events_digest", "folder", "report"):
         if found[name] is not None:

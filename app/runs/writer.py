@@ -65,6 +65,7 @@ class AuditWriter:
         self._files: dict[str, StreamFile] = {}
         if folder is not None:
             self._files = {table: StreamFile(folder, table) for table in TABLES}
+        self._whole = bool(self._files)  # after a failed write no later event leaves a gap
 
     @property
     def events(self) -> int:
@@ -104,9 +105,11 @@ class AuditWriter:
         self._hash(payloads)
         first = self._flushed + 1
         self._flushed += len(events)
-        if self._files:
+        if self._whole:
+            self._whole = False
             for table, batch in self._rows.batches(first, events, payloads):
                 self._files[table].write(batch)
+            self._whole = True
 
     def _hash(self, payloads: Sequence[bytes]) -> None:
         start = 0

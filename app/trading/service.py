@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from app.trading.bus import EventBus, Kind, Phase, Port
+from app.trading.bus import EventBus, Handler, Kind, Phase, Port
 from app.trading.context import RunContext
 from app.trading.events import EquityEvent, EventBase, MarketEvent
 
@@ -33,7 +33,7 @@ class BacktestService(ABC):
         """A service as its section of the configuration wants it; not yet attached."""
 
     @abstractmethod
-    def handlers(self) -> Mapping[type, Callable[[Any], None]]:
+    def handlers(self) -> Mapping[type, Handler]:
         """The events it handles, by exact type; ``MarketEvent`` where it has a phase."""
 
     def scan(self, event: MarketEvent) -> int:

@@ -108,11 +108,10 @@ def test_the_table_has_the_numbers_and_the_digests_stand_alone(call: Run) -> Non
     done = call()
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
-    assert "completed" in lines[0]
     cells = [[cell.strip() for cell in line.split("│")] for line in lines if "│" in line]
     shown = {row[1]: row[2] for row in cells}
     assert (shown["trades"], shown["commission"], shown["pnl"]) == ("2", "0.40 USD", "18.60 USD")
-    assert shown["return"] == "0.02%"
+    assert (shown["outcome"], shown["return"]) == ("completed", "0.02%")
     assert shown["sharpe"] != ""
     for name in ("digest", "events digest", "folder", "report"):
         assert any(line.startswith(f"{name} ") for line in lines), name
@@ -220,8 +219,8 @@ def test_check_says_what_the_run_would_be_and_runs_nothing(call: Run, tmp_path: 
         ("strategies.once.params.quantitty=5", "unknown parameter 'quantitty'; nearest: quantity"),
         ("strategies.once.name=Twice", "no strategy 'Twice'"),
         ("data.symbols=[AIGG]", "nearest: AIG"),
-        ("data.streams=[quotes]", "the catalog has nothing from"),
-        ("backtest={start: 2014-10-07, end: 2014-10-08}", "has no data"),
+        ("data={symbols: [BRK/B], streams: [trades]}", "the catalog has nothing from"),
+        ("backtest={start: 2014-10-07, end: 2014-10-08}", "the catalog has nothing from"),
     ],
 )
 def test_check_finds_what_is_wrong(call: Run, override: str, said: str) -> None:

@@ -16,7 +16,7 @@ from tests.cli.conftest import Run
 from tests.cli.served import COMMAND, ROOT
 
 COMMANDS = (
-    "serve", "replay", "watch", "doctor", "import lean", "import csv", "import parquet",
+    "serve", "replay", "backtest", "watch", "doctor", "import lean", "import csv", "import parquet",
     "catalog list", "catalog build",
 )  # fmt: skip
 

@@ -216,8 +216,8 @@ def recorded(store: RunStore, tmp_path: Path, cut: int = MINUTES, **made: Any) -
     writer = AuditWriter(handle.path)
     SmallRun(writer, cut, **made).play()
     writer.close()
-    handle.finish(
-        RunState.COMPLETED, events=writer.events, digest="td1:00",
+    store.finish(
+        handle, RunState.COMPLETED, events=writer.events, digest="td1:00",
         events_digest=writer.events_digest, summary={"return": 0.25, "sharpe": None},
     )  # fmt: skip
     return handle.id

@@ -329,6 +329,12 @@ def test_a_full_disk_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(writers, "BATCH_EVENTS", 7)  # the seventh event is the first fill
     with pytest.raises(HandlerError, match=r"audit failed on FillEvent .*No space left"):
         run.stage.play(*(run.bar(0, number) for number in range(20)))
+    run.stage.engine.finish("failed", "no space")
+    run.writer._files["fills"] = StreamFile(tmp_path, "fills")
+    run.writer.close()
+    types = read_table(tmp_path, "events")["type"].to_pylist()
+    assert types == types_of(run.events)[:7]
+    assert run.writer.events == 8, "the end came, and is not written after a gap"
 
 
 def full_file(monkeypatch: pytest.MonkeyPatch) -> StreamFile:

@@ -59,6 +59,12 @@ def test_a_stopped_run_has_less_time(tmp_path: Path) -> None:
     assert made["exposure_time"] == pytest.approx(30 / 120)
 
 
+def test_a_run_that_stopped_before_the_open_had_no_time(tmp_path: Path) -> None:
+    early_ns = DAYS[0].open_ns - 10**9
+    made = report(tmp_path, [(early_ns, 1000.0, 10.0, 10.0)], reached_ns=early_ns)
+    assert made["not_defined"]["exposure_time"] == "no regular trading time was replayed"
+
+
 def test_exposure_of_a_broken_account(tmp_path: Path) -> None:
     made = report(tmp_path, [(minute(0), -5.0, 10.0, 10.0)])
     assert made["statistics"]["exposure_time"] == 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.runs.report import PriceColumns
@@ -17,6 +17,7 @@ OPENS = np.array([day.open_ns for day in DAYS], np.int64)
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=300), st.integers(4, 60))
+@example([0.0] * 10 + [5.0, -5.0] + [1.0] * 9, 4)
 def test_extremes_are_kept(values: list[float], most: int) -> None:
     column = np.array(values)
     rows = extremes(column, most)

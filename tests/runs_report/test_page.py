@@ -249,6 +249,7 @@ def test_the_benchmark_starts_where_the_account_does(tmp_path: Path) -> None:
     del closes[before]
     data = page_of(run, all_facts(benchmark=closes)).data
     assert data["benchmark"]["y"] == pytest.approx([1000.0, 1090.91])
+    assert page_of(run, all_facts(benchmark={before: 10.0})).data["benchmark"] is None
 
 
 def test_runs_of_one_day_and_of_many_have_a_plain_axis(tmp_path: Path) -> None:
@@ -283,7 +284,7 @@ def test_long_listings_are_capped_and_say_so(tmp_path: Path) -> None:
     page = page_of(run, facts(prices=bars, symbols=names))  # equity is empty: a row for the rest
     for text in (
         "150 symbols", "By symbol (the first 100 of 151)", "The first 5,000 of 5,003",
-        "Symbol (the 12 best and worst of 151)", "Open at the end (150), the first 100",
+        "Symbol (the 12 best and worst of 151)", "Open at the end (the first 100 of 150)",
         "The 40 symbols with the most fills; 110 more were traded.",
     ):  # fmt: skip
         assert text in page.text, text

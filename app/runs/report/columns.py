@@ -60,10 +60,7 @@ def _open(folder: Path, name: str, columns: Sequence[str]) -> pq.ParquetFile:
 
 def times(table: pa.Table, name: str) -> Ints:
     """Nanoseconds since the epoch."""
-    column = table[name]
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("ns", column.type.tz))
-    found: Ints = column.cast(pa.int64()).to_numpy()
+    found: Ints = table[name].cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy()
     return found
 
 

@@ -36,11 +36,11 @@ def pnl_tables(run: Run, summary: dict[str, Any]) -> str:
 
 def _pnl_table(caption: str, key: str, name: str, run: Run, summary: dict[str, Any]) -> str:
     rows = sorted(summary[name], key=lambda row: (-row["pnl"], row[key] or ""))
+    cap = _cap(len(rows))
     heads = [caption, "P&L ", "Costs ", "Traded value ", "Fills ", "Trades ", "Won "]
     if key == "symbol":
         heads.append("Coverage ")
     body = [_pnl_row(key, row, run) for row in rows[:MAX_ROWS]]
-    cap = f" (the first {MAX_ROWS} of {len(rows):,})" if len(rows) > MAX_ROWS else ""
     return table(f"By {caption.lower()}{cap}", heads, body)
 
 
@@ -74,7 +74,7 @@ def positions(run: Run) -> str:
     if not rows:
         return element("p", "No position was open at the end.", "soft")
     heads = ["Symbol", "Strategy", "Quantity ", "Average price ", "Last mark ", "Value "]
-    return table(f"Open at the end ({len(run.positions):,})", heads, rows)
+    return table(f"Open at the end{_cap(len(run.positions))}", heads, rows)
 
 
 def codes(run: Run, summary: dict[str, Any]) -> str:
@@ -117,8 +117,12 @@ def _folded(title: str, notes: Sequence[Note], run: Run) -> str:
         element("li", f"{local_text(note.ts_ns, run.facts.tz)}: {_told(note.payload)}")
         for note in notes[:MAX_ROWS]
     )
-    cap = f", the first {MAX_ROWS}" if len(notes) > MAX_ROWS else ""
-    return f"<details><summary>{title} ({len(notes):,}{cap})</summary><ul>{items}</ul></details>"
+    return f"<details><summary>{title}{_cap(len(notes))}</summary><ul>{items}</ul></details>"
+
+
+def _cap(rows: int) -> str:
+    """How many rows there are, and how many of them are shown."""
+    return f" (the first {MAX_ROWS} of {rows:,})" if rows > MAX_ROWS else f" ({rows:,})"
 
 
 def _told(payload: dict[str, Any]) -> str:

@@ -37,9 +37,8 @@ def performance(daily: Daily, final: float, sessions_a_year: float) -> Statistic
 
 def calmar(cagr: Value, max_drawdown: Value) -> float | Missing:
     """Growth a year for each unit of the deepest drawdown (Young 1991, over the whole run)."""
-    if not isinstance(max_drawdown, float):
-        return Missing("no drawdown is known")
-    return divide(cagr, abs(max_drawdown), "equity was never below its peak")
+    ratio = divide(cagr, max_drawdown, "equity was never below its peak")
+    return ratio if isinstance(ratio, Missing) else -ratio
 
 
 def few_days(days: int, least: int = MIN_DAYS) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from enum import Enum, StrEnum
 from inspect import iscoroutinefunction
@@ -17,7 +17,7 @@ from app.trading.events import MarketEvent
 if TYPE_CHECKING:
     from app.trading.bus.rounds import Rounds
 
-Handler = Callable[[Any], Awaitable[None] | None]  # only an ASYNC one may be awaited
+Handler = Callable[[Any], object]  # what it returns is awaited, if it can be, for ASYNC only
 Scan = Callable[[MarketEvent], int]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread, get_ident
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -215,7 +216,8 @@ class ThreadedPort(RemotePort):
         self.subscriber.join_bus(self)
 
     def begin(self) -> None:
-        self.subscriber.take(self.take_inbox())
+        with suppress(ClosedError):  # the bus has been closed: that ends the round
+            self.subscriber.take(self.take_inbox())
 
     def may_publish(self) -> bool:
         return self.subscriber.is_handling()

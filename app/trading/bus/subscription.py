@@ -132,6 +132,8 @@ class AsyncSubscription(RemotePort):
         """Hand the inbox over to the loop."""
         events = self.take_inbox()
         with self._state:
+            if self._closed:  # the bus is: that ends the round
+                return
             if self._ended:
                 ended = _end_of(self._task)
                 self.barrier.cut(self.hold, None if self._failed else ended, events[0])

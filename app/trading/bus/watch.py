@@ -72,7 +72,7 @@ class Watch:
     def __init__(self) -> None:
         self._changed = Condition()
         self._looks: WeakKeyDictionary[Spot, _Look] = WeakKeyDictionary()
-        self._thread: Thread | None = None
+        self.thread: Thread | None = None
         self._wakes_s = 0.0
 
     def add(self, spot: Spot) -> None:
@@ -80,9 +80,9 @@ class Watch:
         with self._changed:
             spot.watched = True
             self._looks[spot] = look = _Look(spot.limit_s)
-            if self._thread is None:
-                self._thread = Thread(target=self._run, name="BusWatch", daemon=True)
-                self._thread.start()
+            if self.thread is None:
+                self.thread = Thread(target=self._run, name="BusWatch", daemon=True)
+                self.thread.start()
             elif look.next_s < self._wakes_s:
                 self._changed.notify()
 
@@ -94,7 +94,7 @@ class Watch:
                     del spot  # this thread keeps no bus alive
                 self._wakes_s = min((look.next_s for look in self._looks.values()), default=0.0)
                 self._changed.wait(max(0.0, self._wakes_s - monotonic()))
-            self._thread = None
+            self.thread = None
 
     def _look(self, spot: Spot) -> None:
         look, now_s = self._looks[spot], monotonic()

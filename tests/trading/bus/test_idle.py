@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from threading import Event
 
 import pytest
 
-from app.trading.bus import BusError, ClosedError, EventBus, HandlerError, Kind, Subscriber
+from app.trading.bus import BusError, ClosedError, EventBus, Handler, HandlerError, Kind, Subscriber
 from app.trading.events import TimerEvent, WarningEvent
 from tests.trading.bus.tools import (
     PATIENCE_S,
@@ -196,10 +197,12 @@ def test_drains_of_two_threads_take_turns() -> None:
 def test_nothing_published_by_other_threads_is_lost() -> None:
     bus = make_bus()
     texts = Texts(bus)
-    threads = [
-        Running(lambda name=name: [bus.publish(warning(name)) for _ in range(500)])  # type: ignore[misc]
-        for name in "abcd"
-    ]
+
+    def publish(name: str) -> None:
+        for _ in range(500):
+            bus.publish(warning(name))
+
+    threads = [Running(partial(publish, name)) for name in "abcd"]
     while any(thread.is_alive() for thread in threads):
         bus.drain()
     bus.drain()
@@ -239,7 +242,7 @@ def test_who_closes_in_a_handler_leaves_between_rounds(kind: Kind) -> None:
     def on_warning(event: WarningEvent) -> None:
         seen.append(event.text)
 
-    handlers = {TimerEvent: on_timer, WarningEvent: on_warning}
+    handlers: dict[type, Handler] = {TimerEvent: on_timer, WarningEvent: on_warning}
     port = bus.subscribe("leaving", 10, handlers, kind=kind)
     with async_services(bus):
         for token in ("leave", "still in its inbox"):
@@ -282,9 +285,6 @@ def test_a_subscriber_that_is_shut_down_in_a_handler_is_not_waited_for() -> None
 
     other = Other("other")
     bus.attach(other, 5, [WarningEvent])
-    other_begins = warning("never handled")
-    del other_begins
-
     bus.subscribe("one", 1, {TimerEvent: lambda event: ended.append(other.shutdown())})
     bus.publish(timer("x"))
     bus.drain()

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from app.model import Flag
 from tests.trading.execution.kit import Pit, order
 from tests.trading.harness import bar, minute
 
@@ -138,7 +137,7 @@ def test_the_price_time_is_the_start_at_the_open_and_the_end_inside() -> None:
     pit.approve(order(1, "limit", limit=99.0))
     pit.approve(order(2))
     pit.play(bar(0, minute(1), 100, 101, 98, 100))
-    at_open, inside = pit.fills
+    inside, at_open = pit.fills
     assert (at_open.order_id, at_open.price_time_ns) == ("s-2", minute(1))
     assert (inside.order_id, inside.price_time_ns) == ("s-1", minute(2))
     assert {at_open.ts_event_ns, inside.ts_event_ns} == {minute(2)}

@@ -307,6 +307,13 @@ def test_open_orders_count_towards_a_target(asker: Asker) -> None:
     assert asker.ask(lambda ctx: ctx.target_position("AAA", 110)) == [None]
 
 
+def test_what_is_being_cancelled_does_not_count_towards_a_target(asker: Asker) -> None:
+    asker.ask(lambda ctx: ctx.order("AAA", "buy", 30, stop=5, stop_loss=4))
+    assert asker.ask(
+        lambda ctx: ctx.cancel_all(), lambda ctx: ctx.target_position("AAA", 0)
+    ) == [1, None]  # fmt: skip
+
+
 @pytest.mark.parametrize("quantity", [float("nan"), float("inf")])
 def test_a_target_is_a_number(asker: Asker, quantity: float) -> None:
     with pytest.raises(RequestError, match="needed: a number, negative for short"):

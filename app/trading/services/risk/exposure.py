@@ -17,14 +17,11 @@ class Exposure:
         gross, net = book.values(prices)
         self.up = self.down = net
         self._prices = prices
+        self.gross = float(gross.sum())
         self._of_strategy: list[float] = gross.tolist()
         self._counted: dict[int, Reach] = {}
         for line in book.busy_lines():
             self.count(line)
-
-    @property
-    def gross(self) -> float:
-        return sum(self._of_strategy)
 
     def of_strategy(self, line: Line) -> float:
         """Gross of the line's strategy."""
@@ -36,7 +33,9 @@ class Exposure:
         value = line.position * mark if line.position else 0.0
         before = self._counted.get(line.number) or Reach(abs(value), value, value)
         after = self._counted[line.number] = line.reach(mark)
-        self._of_strategy += [0.0] * (line.strategy + 1 - len(self._of_strategy))
+        if line.strategy >= len(self._of_strategy):
+            self._of_strategy += [0.0] * (line.strategy + 1 - len(self._of_strategy))
         self._of_strategy[line.strategy] += after.worst - before.worst
+        self.gross += after.worst - before.worst
         self.up += after.up - before.up
         self.down += after.down - before.down

@@ -42,6 +42,10 @@ class Limits:
     def __init__(self, section: RiskSection, book: Book) -> None:
         self._section, self._book = section, book
         self._late_ns = int(section.overnight_from_min * MINUTE_NS)
+        self._spendable = 1 - section.cash_buffer_pct  # of equity
+        self._budgets = {name: part for name, part in section.budgets.items() if part < 1}
+        power = min(section.intraday_buying_power, section.overnight_buying_power)
+        self._safe = min(section.gross_leverage or power, power * self._spendable)
         self._known: Exposure | None = None
         self.moment = Moment(0, 0, 0.0, np.zeros(0))
 
@@ -118,14 +122,16 @@ class Limits:
         exposure.count(one.line)
         return (
             self._position(one)
-            or self._leverage(one, exposure)
+            or self._net(one, exposure)
             or self._budget(one, exposure)
-            or self._power(one, exposure.gross)
+            or self._gross(one, exposure.gross)
         )
 
     def _position(self, one: OpenOrder) -> Refusal | None:
         """Long and short positions of a symbol each, all strategies together."""
         most, share = self._section.max_position_quantity, self._section.max_position_pct
+        if most is share is None:
+            return None
         symbol, sign = one.line.symbol, one.order.side.sign
         if most is not None:
             quantity = sum(line.side_quantity(sign) for line in self._book.lines_of(symbol))
@@ -139,35 +145,38 @@ class Limits:
         what = f"the {_SIDE[sign]} position would be worth"
         return self._over(Code.MAX_POSITION_PCT, what, value, share)
 
-    def _leverage(self, one: OpenOrder, exposure: Exposure) -> Refusal | None:
-        most_gross, most_net = self._section.gross_leverage, self._section.net_leverage
-        sign, refusal = one.order.side.sign, None
-        if most_gross is not None:
-            refusal = self._over(Code.GROSS_LEVERAGE, _GROSS, exposure.gross, most_gross)
-        if most_net is not None and refusal is None:
-            net = exposure.up if sign > 0 else -exposure.down
-            what = f"net {_SIDE[sign]} exposure with all open {one.order.side} orders would be"
-            refusal = self._over(Code.NET_LEVERAGE, what, net, most_net)
-        return refusal
+    def _net(self, one: OpenOrder, exposure: Exposure) -> Refusal | None:
+        """As if all orders of its side filled, and none of the other."""
+        if self._section.net_leverage is None:
+            return None
+        sign = one.order.side.sign
+        net = exposure.up if sign > 0 else -exposure.down
+        what = f"net {_SIDE[sign]} exposure with all open {one.order.side} orders would be"
+        return self._over(Code.NET_LEVERAGE, what, net, self._section.net_leverage)
 
     def _budget(self, one: OpenOrder, exposure: Exposure) -> Refusal | None:
         """A strategy's part of the buying power."""
-        budget = self._section.budgets.get(one.order.strategy_id, 1.0)
-        if budget >= 1:
+        budget = self._budgets.get(one.order.strategy_id)
+        if budget is None:
             return None
         times = budget * self._section.intraday_buying_power * self._spendable
         what = f"exposure of {one.order.strategy_id}, whose budget is {percent(budget)}, would be"
         return self._over(Code.BUDGET, what, exposure.of_strategy(one.line), times)
 
-    def _power(self, one: OpenOrder, gross: float) -> Refusal | None:
-        power = self._section.intraday_buying_power
-        refusal = self._over(Code.BUYING_POWER, _GROSS, gross, power)
-        if refusal is None and self._held_overnight(one.order):
-            power = min(power, self._section.overnight_buying_power)
-            refusal = self._over(Code.OVERNIGHT_BUYING_POWER, _HELD, gross, power)
-        if refusal is None and self._spendable < 1:
-            refusal = self._over(Code.CASH_BUFFER, _BUFFERED, gross, power * self._spendable)
-        return refusal
+    def _gross(self, one: OpenOrder, gross: float) -> Refusal | None:
+        if gross <= self._safe * self.moment.equity:
+            return None
+        section = self._section
+        power = section.intraday_buying_power
+        limits = [(Code.BUYING_POWER, _GROSS, power)]
+        if section.gross_leverage is not None:
+            limits.insert(0, (Code.GROSS_LEVERAGE, _GROSS, section.gross_leverage))
+        if self._held_overnight(one.order):
+            power = min(power, section.overnight_buying_power)
+            limits.append((Code.OVERNIGHT_BUYING_POWER, _HELD, power))
+        limits.append((Code.CASH_BUFFER, _BUFFERED, power * self._spendable))
+        found = (self._over(code, what, gross, times) for code, what, times in limits)
+        return next((refusal for refusal in found if refusal is not None), None)
 
     def overnight_refusal(self) -> Refusal | None:
         """What is held at a close, against overnight buying power."""
@@ -175,17 +184,13 @@ class Limits:
         times = self._section.overnight_buying_power * self._spendable
         return self._over(Code.OVERNIGHT_BUYING_POWER, _AT_CLOSE, float(gross.sum()), times)
 
-    @property
-    def _spendable(self) -> float:
-        """The part of equity that is not the cash buffer."""
-        return 1 - self._section.cash_buffer_pct
-
     def _held_overnight(self, order: Order) -> bool:
         if order.tif is TimeInForce.GTC or order.type is OrderType.MARKET_ON_CLOSE:
             return True
         return self.moment.now_ns >= self.moment.close_ns - self._late_ns
 
     def _over(self, code: Code, what: str, value: float, times: float) -> Refusal | None:
+        """Whether a value is more than so many times equity."""
         equity = self.moment.equity
         limit = times * equity
         if not above(value, limit):

@@ -7,7 +7,7 @@ nothing: it cannot open a position, whatever fills first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -92,11 +92,12 @@ class OpenOrder:
 
     @property
     def filled(self) -> float:
-        return max(self.told, self.heard)
+        return self.told if self.told > self.heard else self.heard
 
     @property
     def remaining(self) -> float:
-        return max(0.0, minus(self.order.quantity, self.filled))
+        filled = self.filled
+        return max(0.0, minus(self.order.quantity, filled)) if filled else self.order.quantity
 
     @property
     def is_market(self) -> bool:
@@ -144,30 +145,35 @@ def group_key(order: Order) -> str:
 class Line:
     """One strategy's position and open orders in one symbol."""
 
-    __slots__ = ("_sides", "number", "orders", "position", "strategy", "strategy_id", "symbol")
+    __slots__ = (
+        "_buys", "_sells", "_stale", "number", "orders", "position", "strategy", "strategy_id",
+        "symbol",
+    )  # fmt: skip
 
     def __init__(self, number: int, strategy_id: str, strategy: int, symbol: int) -> None:
         self.number = number
         self.strategy_id, self.strategy, self.symbol = strategy_id, strategy, symbol
         self.position = 0.0
         self.orders: dict[str, OpenOrder] = {}
-        self._sides: dict[int, Reserved] = {}
+        self._buys = self._sells = NOTHING
+        self._stale = False
 
     def changed(self) -> None:
         """What an order of this line reserves is another."""
-        self._sides.clear()
+        self._stale = True
 
     def reserved(self, sign: int) -> Reserved:
         """All open buys (1) or sells (-1) that reserve."""
-        if not self.orders:
-            return NOTHING
-        found = self._sides.get(sign)
-        if found is None:
-            found = self._sides[sign] = _gather(self.orders.values(), sign)
-        return found
+        if self._stale:
+            orders = self.orders.values()
+            self._buys, self._sells = _gather(orders, 1), _gather(orders, -1)
+            self._stale = False
+        return self._buys if sign > 0 else self._sells
 
     def reserved_without(self, sign: int, key: str) -> Reserved:
         """The same, but for one order or OCO group."""
+        if not self.orders:
+            return NOTHING
         others = [o for o in self.orders.values() if o.key != key]
         return self.reserved(sign) if len(others) == len(self.orders) else _gather(others, sign)
 
@@ -177,7 +183,8 @@ class Line:
         if closable <= 0:
             return quantity
         others = self.reserved_without(sign, key)
-        closable = minus(closable, plus(others.quantity, others.closing))
+        if others is not NOTHING:
+            closable = minus(closable, plus(others.quantity, others.closing))
         return max(0.0, minus(quantity, closable)) if closable > 0 else quantity
 
     def side_quantity(self, sign: int) -> float:
@@ -191,30 +198,37 @@ class Line:
         return held * mark + reserved.value if held > 0 else reserved.opening_value(-held)
 
     def reach(self, mark: float) -> Reach:
-        value = self.position * mark if self.position else 0.0
+        position = self.position
+        value = position * mark if position else 0.0
         if not self.orders:
             return Reach(abs(value), value, value)
-        worst = max(abs(value), self.side_value(1, mark), self.side_value(-1, mark))
-        return Reach(worst, value + self._bound(1, mark), value - self._bound(-1, mark))
-
-    def _bound(self, sign: int, mark: float) -> float:
-        """How far all orders of one side move the line's value."""
-        reserved, opposite = self.reserved(sign), max(0.0, -sign * self.position)
-        closing = min(reserved.closing, opposite)
-        return reserved.value + closing * mark if closing else reserved.value
+        buys, sells = self.reserved(1), self.reserved(-1)
+        long = value + buys.value if position >= 0 else buys.opening_value(-position)
+        short = sells.value - value if position <= 0 else sells.opening_value(position)
+        up, down = value + buys.value, value - sells.value
+        if buys.closing and position < 0:
+            up += min(buys.closing, -position) * mark
+        if sells.closing and position > 0:
+            down -= min(sells.closing, position) * mark
+        return Reach(max(abs(value), long, short), up, down)
 
     def working_market(self, sign: int, *, entries: bool = False) -> list[OpenOrder]:
         """Market orders of one side that are to fill; with those that open beyond the position."""
+        if not self.orders:
+            return []
         found = (o for o in self.orders.values() if o.is_market and o.order.side.sign == sign)
         return [o for o in found if not o.leaving and (entries or not o.entry)]
 
 
-def _gather(orders: Iterable[OpenOrder], sign: int) -> Reserved:
+def _gather(orders: Collection[OpenOrder], sign: int) -> Reserved:
+    mine = [o for o in orders if o.reserves and o.order.side.sign == sign]
+    if not mine:
+        return NOTHING
+    if len(mine) == 1:
+        return _alone(mine[0])
     opening: dict[str, tuple[float, float]] = {}
     closing: dict[str, float] = {}
-    for one in orders:
-        if not one.reserves or one.order.side.sign != sign:
-            continue
+    for one in mine:
         if one.order.reduce_only:
             closing[one.key] = max(closing.get(one.key, 0.0), one.remaining)
         else:
@@ -223,3 +237,10 @@ def _gather(orders: Iterable[OpenOrder], sign: int) -> Reserved:
     parts = tuple(sorted(opening.values(), reverse=True))
     quantity = sum(q for _, q in parts)
     return Reserved(quantity, sum(p * q for p, q in parts), parts, sum(closing.values()))
+
+
+def _alone(one: OpenOrder) -> Reserved:
+    quantity = one.remaining
+    if one.order.reduce_only:
+        return Reserved(0.0, 0.0, (), quantity)
+    return Reserved(quantity, quantity * one.price, ((one.price, quantity),), 0.0)

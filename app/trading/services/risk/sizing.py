@@ -40,6 +40,8 @@ def plan(line: Line, direction: int, shares: float, lot: float) -> Plan:
     held = line.position
     if direction == 0 or held * direction < 0:
         return _close(line, direction, shares)
+    if not (held or line.orders):
+        return Plan(direction, shares, 0.0, ())
     open_quantity = plus(abs(held), line.reserved(direction).quantity)
     quantity = max(0.0, round_down(minus(shares, open_quantity), lot))
     against = [o for o in line.orders.values() if o.entry and o.order.side.sign == -direction]
@@ -50,6 +52,8 @@ def _close(line: Line, direction: int, shares: float) -> Plan:
     """Out of the position, and ``shares`` beyond it; market orders that lead there go on."""
     held = line.position
     sign = -1 if held > 0 else 1
+    if not line.orders:
+        return Plan(sign, plus(abs(held), shares), abs(held), ())
     kept = line.working_market(sign, entries=direction != 0) if held else []
     at_work = left_of(kept)
     others = [o for o in line.orders.values() if o not in kept]

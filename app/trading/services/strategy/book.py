@@ -96,13 +96,14 @@ class Book:
     def coming(self, symbol: str) -> float:
         """The signed quantity that open orders will bring.
 
-        Exits at a price (reduce-only limits and stops) are protection, and do not count; of an
-        OCO group only its largest order does.
+        Those whose cancel was asked for do not count, nor exits at a price (reduce-only limits
+        and stops), which are protection; of an OCO group only its largest order does.
         """
         total, groups = 0.0, dict[str, float]()
         for order in self.open_orders(symbol):
             quantity = order.signed_remaining
-            if order.reduce_only and order.type in _CONDITIONAL:
+            protects = order.reduce_only and order.type in _CONDITIONAL
+            if protects or order.order_id in self.cancelling:
                 continue
             if order.role is Role.OCO and order.group_id is not None:
                 largest = groups.get(order.group_id, 0.0)

@@ -147,8 +147,9 @@ class OrderAccess:
     ) -> str | None:  # fmt: skip
         """Order what is missing to a signed quantity; the order's id, None where nothing is.
 
-        What open orders will bring counts as held, but for exits at a price (reduce-only limits
-        and stops). An order that only reduces is sent as reduce-only.
+        What open orders will bring counts as held, but for those that are being cancelled, and
+        exits at a price (reduce-only limits and stops). An order that only reduces is sent as
+        reduce-only.
         """
         self._seat.number(symbol)
         if not math.isfinite(quantity):
