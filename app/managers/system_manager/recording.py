@@ -68,7 +68,11 @@ class Recording:
         """Close the files, write the report, and say in the manifest how the run ended."""
         with self._noting:
             self._over = True
-        self.writer.close()
+        try:
+            self.writer.close()
+        except BaseException as error:
+            self._store.finish(self._handle, RunState.FAILED, cause=f"the record: {error}")
+            raise
         self.events_digest = self.writer.events_digest
         digest = self._digest()
         self.summary = {"outcome": outcome, "events": self.writer.events}

@@ -67,7 +67,7 @@ class Rounds:
             raise
         finally:
             if held.get(HOLDER) == me:
-                held.clear()
+                del held[HOLDER]
             if turn.asked:
                 self._end_turn()
 
@@ -91,7 +91,7 @@ class Rounds:
             raise
         finally:
             if held.get(HOLDER) == me:
-                held.clear()
+                del held[HOLDER]
             if turn.asked:
                 self._end_turn()
 

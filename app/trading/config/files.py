@@ -16,10 +16,9 @@ from app.trading.config.document import refusal
 from app.trading.config.overrides import apply_overrides
 from app.trading.config.problems import add_field_problems
 from app.trading.config.scalars import kind_of
-from app.trading.config.yaml_dump import dump_config
 from app.trading.config.yaml_text import read_yaml
 from app.trading.section_checks import Draft, Finding, cross_findings, dates_of
-from app.trading.sections import BacktestConfig, StrategySection
+from app.trading.sections import BacktestConfig
 
 MAX_BYTES = 2**20
 _ANY_DATE = date(2020, 1, 2)  # to look at a calendar without a range
@@ -34,14 +33,6 @@ class ConfigFile(NamedTuple):
     @property
     def folder(self) -> FilePath:
         return self.path.parent
-
-    @property
-    def text(self) -> str:
-        """The resolved configuration as YAML: every key, defaults and overrides filled in."""
-        return dump_config(self.config)
-
-    def strategy_path(self, strategy: StrategySection) -> FilePath:
-        return self.folder / strategy.file
 
 
 def load_backtest_config(

@@ -6,12 +6,23 @@ import threading
 from functools import partial
 from threading import Event
 
+import numpy as np
 import pytest
 
-from app.trading.bus import BusError, ClosedError, EventBus, Handler, HandlerError, Kind, Subscriber
-from app.trading.events import TimerEvent, WarningEvent
+from app.trading.bus import (
+    BusError,
+    ClosedError,
+    EventBus,
+    Handler,
+    HandlerError,
+    Kind,
+    Phase,
+    Subscriber,
+)
+from app.trading.events import EquityEvent, MarketEvent, TimerEvent, WarningEvent
 from tests.trading.bus.tools import (
     PATIENCE_S,
+    T_NS,
     Running,
     Texts,
     async_services,
@@ -19,6 +30,7 @@ from tests.trading.bus.tools import (
     timer,
     warning,
 )
+from tests.trading.harness import trade, window
 
 
 def gated(bus: EventBus, kind: Kind = Kind.THREADED) -> tuple[Event, Event]:
@@ -363,3 +375,69 @@ def test_a_thread_that_does_not_end_is_named(caplog: pytest.LogCaptureFixture) -
     gate.set()
     (record,) = caplog.records
     assert "the thread of gated-threaded has not ended" in record.getMessage()
+
+
+def test_market_data_is_not_sent_inside_of_a_handler_and_takes_its_turn() -> None:
+    bus = make_bus()
+    refused: list[str] = []
+    seen: list[MarketEvent] = []
+    slices = MarketEvent(window([trade(0, T_NS, 1.0)]), 0, 1)
+
+    def on_warning(event: WarningEvent) -> None:
+        with pytest.raises(BusError) as caught:
+            bus.send_market(Phase.MARKET, slices)
+        refused.append(str(caught.value))
+
+    bus.subscribe("one", 1, {WarningEvent: on_warning})
+    bus.subscribe("two", 2, {MarketEvent: seen.append}, phase=Phase.MARKET)
+    bus.publish(warning("x"))
+    bus.drain()
+    assert refused == ["the bus was sent market data from inside a handler"]
+    begun, gate = gated(bus)
+    bus.publish(timer("x"))
+    draining = Running(bus.drain)
+    assert begun.wait(PATIENCE_S)
+    sending = Running(lambda: bus.send_market(Phase.MARKET, slices))
+    assert seen == []
+    gate.set()
+    assert sending.result() == 1
+    draining.result()
+    assert seen == [slices]
+    bus.close()
+
+
+def test_market_data_waits_for_what_is_under_way_and_goes_to_nobody_who_left() -> None:
+    bus = make_bus()
+    seen: list[str] = []
+
+    def on_market(event: MarketEvent) -> None:
+        seen.append("leaving")
+        port.close()
+
+    port = bus.subscribe("leaving", 1, {MarketEvent: on_market}, phase=Phase.MARKET)
+    staying: dict[type, Handler] = {MarketEvent: lambda event: seen.append("staying")}
+    bus.subscribe("staying", 2, staying, phase=Phase.MARKET)
+    begun, gate = gated(bus)
+    bus.publish(timer("x"))
+    assert bus.wait_until_system_idle(0.01) is False
+    assert begun.wait(PATIENCE_S)
+    slices = MarketEvent(window([trade(0, T_NS, 1.0)]), 0, 1)
+    sending = Running(lambda: [bus.send_market(Phase.MARKET, slices) for _ in range(2)])
+    assert seen == []
+    gate.set()
+    assert sending.result() == [1, 1]
+    assert seen == ["leaving", "staying", "staying"]
+    bus.close()
+
+
+def test_the_time_of_a_column_is_its_last() -> None:
+    bus = make_bus()
+
+    def on_equity(event: EquityEvent) -> None:
+        raise ValueError("no")
+
+    bus.subscribe("one", 1, {EquityEvent: on_equity})
+    times = np.array([T_NS - 5, T_NS])
+    bus.publish(EquityEvent(times_ns=times, equity=times, cash=times, gross=times, net=times))
+    with pytest.raises(HandlerError, match="one failed on EquityEvent at 2013-10-04T13:30:00Z: "):
+        bus.drain()

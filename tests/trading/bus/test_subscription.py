@@ -364,6 +364,32 @@ def test_services_whose_runner_was_cancelled_fail_the_next_drain_by_name() -> No
     bus.close()
 
 
+def test_a_service_that_is_cancelled_in_its_handler_fails_the_drain_and_leaves() -> None:
+    bus = make_bus(watchdog_s=None)
+    inside = asyncio.Event()
+
+    async def on_timer(event: TimerEvent) -> None:
+        inside.set()
+        await asyncio.get_running_loop().create_future()
+
+    bus.subscribe("one", 1, {TimerEvent: on_timer}, kind=Kind.ASYNC)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(bus.run_async_subscribers())
+        await inside.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with in_loop(main):
+        bus.publish(timer("x"))
+        with pytest.raises(HandlerError, match=r"one failed on TimerEvent .*CancelledError"):
+            bus.drain()
+    bus.publish(timer("nobody hears it"))
+    bus.drain()
+    bus.close()
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_the_loops_own_thread_cannot_drain(begun: bool) -> None:
     bus = make_bus()

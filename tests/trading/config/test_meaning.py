@@ -118,12 +118,21 @@ def test_strategy_files_are_relative_to_the_file(folder: Path) -> None:
     below.mkdir(parents=True)
     (below / "run.yaml").write_text(text_of(l4="  - {id: sma, file: ../own.py}"))
     (folder / "configs" / "own.py").touch()
-    found = read_config_file("configs/spy/run.yaml")
-    assert found.folder == below
-    assert found.strategy_path(found.config.strategies[0]).resolve() == below.parent / "own.py"
+    assert read_config_file("configs/spy/run.yaml").folder == below
     absolute = f"strategies.sma.file={folder / 'sma.py'}"
-    found = read_config_file("configs/spy/run.yaml", [absolute])
-    assert found.strategy_path(found.config.strategies[0]) == folder / "sma.py"
+    assert read_config_file("configs/spy/run.yaml", [absolute]).folder == below
+    with pytest.raises(ConfigError, match=r"no file 'sma\.py' beside the configuration"):
+        read_config_file("configs/spy/run.yaml", ["strategies.sma.file=sma.py"])
+
+
+def test_a_file_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (folder / "run.yaml").touch()
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(ConfigError, match=r"^run\.yaml: cannot be read: Permission denied$"):
+        load_backtest_config("run.yaml")
 
 
 def test_a_text_needs_no_files() -> None:

@@ -356,6 +356,10 @@ WRONG = {
         text_of(l2="data: {symbols: ['*']}", l4="  - {id: sma, file: sma.py, symbols: ['*']}"),
         "4: strategies.0.symbols.0: '*' is not for a strategy; leave symbols out",
     ),
+    "a strategy file that is no text": (
+        text_of(l4="  - {id: sma, file: 5}"),
+        "4: strategies.0.file: came 5 (a whole number); allowed: text such as sma_cross.py",
+    ),
     "no such strategy": (
         text_of(l4="  - {id: sma, file: smaa.py}"),
         "4: strategies.0.file: no file 'smaa.py' beside the configuration; nearest: sma.py",

@@ -15,7 +15,7 @@ from app.trading.events import (
     OrderRejectedEvent,
     OrderUpdateEvent,
 )
-from app.trading.orders import Order, OrderState, OrderType, Role, Side
+from app.trading.orders import Order, OrderState, OrderType, Role, Side, TimeInForce
 from app.trading.sections import ExecutionSection
 from app.trading.services.execution import ExecutionSimulator
 from tests.trading.harness import Stage
@@ -28,6 +28,9 @@ def order(number: int | str = 1, type: str = "market", side: str = "buy", **term
     for short in ("limit", "stop"):
         if short in terms:
             terms[f"{short}_price"] = terms.pop(short)
+    for name, kind in (("tif", TimeInForce), ("role", Role)):
+        if name in terms:
+            terms[name] = kind(terms[name])
     facts: dict[str, Any] = {
         "order_id": f"s-{number}", "strategy_id": "s", "symbol": "AAA", "quantity": 100.0,
         "created_ns": 0, "type": OrderType(type), "side": Side(side),

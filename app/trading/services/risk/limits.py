@@ -160,8 +160,11 @@ class Limits:
         if budget is None:
             return None
         times = budget * self._section.intraday_buying_power * self._spendable
+        value = exposure.of_strategy(one.line)
+        if value <= times * self.moment.equity:
+            return None
         what = f"exposure of {one.order.strategy_id}, whose budget is {percent(budget)}, would be"
-        return self._over(Code.BUDGET, what, exposure.of_strategy(one.line), times)
+        return self._over(Code.BUDGET, what, value, times)
 
     def _gross(self, one: OpenOrder, gross: float) -> Refusal | None:
         if gross <= self._safe * self.moment.equity:
