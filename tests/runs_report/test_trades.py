@@ -63,6 +63,14 @@ def test_excursions_are_by_the_entry_price(tmp_path: Path) -> None:
     assert (made["mfe_mean"], made["mfe_best"]) == (pytest.approx(0.025), pytest.approx(0.05))
 
 
+def test_the_entry_counts_as_a_mark(tmp_path: Path) -> None:
+    """One that was never below its entry, one that was never above it."""
+    rows = [trade(1.0, mae=0.5, mfe=2.0), trade(-1.0, mae=-3.0, mfe=-1.0)]
+    made = report(tmp_path, rows)["statistics"]
+    assert (made["mae_mean"], made["mae_worst"]) == (pytest.approx(-0.015), -0.03)
+    assert (made["mfe_mean"], made["mfe_best"]) == (pytest.approx(0.01), 0.02)
+
+
 @pytest.mark.parametrize(
     ("pnls", "missing"),
     [

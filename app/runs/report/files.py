@@ -122,10 +122,12 @@ def read_trades(folder: Path) -> Trades:
         folder, "round_trips.parquet",
         ("ts_event_ns", "entry_ns", "strategy_id", "symbol", "side", *numbers),
     )  # fmt: skip
+    quantity, entry, exit_, pnl, costs, mae, mfe = (floats(table, name) for name in numbers)
+    # The entry counts as the first mark: at it a trade has neither won nor lost.
     return Trades(
         times(table, "ts_event_ns"), times(table, "entry_ns"),
         labels(table, "strategy_id"), labels(table, "symbol"), signs(labels(table, "side")),
-        *(floats(table, name) for name in numbers),
+        quantity, entry, exit_, pnl, costs, np.minimum(mae, 0.0), np.maximum(mfe, 0.0),
     )  # fmt: skip
 
 

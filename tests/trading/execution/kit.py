@@ -53,7 +53,7 @@ def bracket(
         orders.append(order(2, "limit", limit=profit, role=Role.TAKE_PROFIT, **group))
     if loss is not None or loss_terms:
         terms = {"type": "stop", "stop": loss, **loss_terms}
-        orders.append(order(3, role=Role.STOP_LOSS, **group, **terms))
+        orders.append(order(3, role=Role.STOP_LOSS, **{**group, **terms}))
     return tuple(orders)
 
 

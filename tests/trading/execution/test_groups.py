@@ -124,7 +124,7 @@ def test_within_the_bar_of_its_entry_only_the_close_moves_a_trailing_exit() -> N
     assert pit.filled() == [("1", 100.0, 99.0), ("3", 100.0, 98.0)]  # 101 - 3, not 106 - 3
 
 
-# -- the end of an entry -----------------------------------------------------------------------------
+# -- the end of an entry ------------------------------------------------------------------------
 
 
 def test_exits_go_with_an_entry_that_is_cancelled() -> None:
@@ -175,7 +175,7 @@ def test_a_group_is_refused_as_one() -> None:
 
 def test_an_exit_needs_its_entry() -> None:
     pit = Pit()
-    entry, profit = bracket(order(1), 104.0)
+    profit = bracket(order(1), 104.0)[1]
     pit.approve(profit)
     assert pit.rejected() == [("2", "unknown_parent")]
 
@@ -186,7 +186,7 @@ def test_an_exit_needs_its_entry() -> None:
 def test_exits_grow_with_the_entry_and_an_exit_ends_it() -> None:
     """Ten per cent of each trade; the entry of 100 gets 40, then 20."""
     pit = Pit({"policy": "realistic"})
-    pit.approve(*bracket(order(1), 104.0, 96.0))
+    pit.approve(*bracket(order(1, "limit", limit=100.5), 104.0, 96.0))
     at = minute(0)
     pit.play(trade(0, at, 100, 400), trade(0, at + 1, 100, 200))
     assert [(u.state.value, u.quantity, u.reason) for u in pit.updates(3)] == [

@@ -111,7 +111,7 @@ def test_the_half_day_closes_at_its_own_time() -> None:
     pit.roll()
     assert pit.states(1) == ["accepted", "working"]
     pit.play(flat(0, 98, 2, HALF))
-    assert pit.filled() == [("1", 100.0, 98.0), ("2", 100.0, 98.0)]
+    assert pit.filled() == [("2", 100.0, 98.0), ("1", 100.0, 98.0)]  # it came first
 
 
 def test_extended_hours_a_day_order_works_before_the_open_and_not_after_the_close() -> None:

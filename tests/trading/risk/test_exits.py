@@ -135,6 +135,15 @@ def test_an_exit_that_was_overtaken_reserves_nothing() -> None:
     assert codes(desk.ask(desk.order(quantity=100))) == ["approved"]
 
 
+def test_a_reversal_beside_a_stop_opens_all_of_itself() -> None:
+    """Long 100, a stop of 100 rests. A sell of 110 would open 10; after the stop it opens 110."""
+    desk = Desk(shortable="all", orders={"max_quantity": 109.0})
+    desk.hold(100)
+    desk.ask(desk.order("sell", 100, type="stop", stop_price=90.0, reduce_only=True))
+    said = desk.ask(desk.order("sell", 110), desk.order("sell", 100))
+    assert codes(said) == ["max_quantity", "approved"]
+
+
 def test_oco_exits_close_once() -> None:
     desk = Desk()
     desk.hold(100)

@@ -66,6 +66,20 @@ class Model:
             terms["stop_price"] = mark + (1 if terms["side"] == "buy" else -1)
         return self.desk.order(type=kind, **terms)
 
+    def in_order(self, batch: list[dict[str, Any]]) -> list[Order | SignalEvent]:
+        """Reduce-only orders first, and none beside an open order that opens on its side: they
+        are taken whatever they make of it."""
+        opening = {
+            (o.strategy_id, o.symbol, o.side) for o in self.open.values() if not o.reduce_only
+        }
+        drawn = sorted(batch, key=lambda one: not one.get("reduce_only", False))
+        wishes = [self.wish(one) for one in drawn]
+        return [
+            w for w in wishes
+            if isinstance(w, SignalEvent) or not w.reduce_only
+            or (w.strategy_id, w.symbol, w.side) not in opening
+        ] or [self.desk.signal(0)]  # fmt: skip
+
     def ask(self, wishes: Sequence[Order | SignalEvent]) -> list[Any]:
         said = self.desk.ask(*wishes)
         for event in said:
@@ -110,7 +124,7 @@ def test_limits_hold_whatever_fills(
     model = Model(Desk(EQUITY, **LIMITS), held)
     first = model.sizes()
     for batch in drawn:
-        model.ask([model.wish(one) for one in batch])
+        model.ask(model.in_order(batch))
         ready = list(model.open.values())
         chance.shuffle(ready)
         for order in ready[: chance.randint(0, len(ready))]:

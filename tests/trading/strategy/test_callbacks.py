@@ -211,6 +211,18 @@ def test_a_slice_is_columns_of_own_symbols(tmp_path: Path) -> None:
         bars.close[0] = 1.0
 
 
+def test_one_by_row_and_one_by_slice(tmp_path: Path) -> None:
+    by_row = "    def on_bar(self, ctx, bar): self.seen.append(bar.close)\n"
+    by_slice = "    def on_slice(self, ctx, slice): self.seen.append(slice.bars().close.tolist())\n"
+    start = HEAD + "class A(Strategy):\n    def on_start(self, ctx): self.seen = []\n"
+    stage = Stage(["AAA", "BBB"])
+    runner = make(stage, tmp_path, {"one": start + by_row, "two": start + by_slice})
+    stage.start()
+    stage.play(*(bar(s, minute(0), 1, 9, 1, 2 + s) for s in range(2)), quote(0, minute(9), 1, 2))
+    assert strategy(runner, "one").seen == [2.0, 3.0]
+    assert strategy(runner, "two").seen == [[2.0, 3.0], []]
+
+
 def test_what_is_not_overridden_is_not_called(tmp_path: Path) -> None:
     stage = Stage()
     runner = make(stage, tmp_path, HEAD + "class A(Strategy):\n    x = Param(1)\n")

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from app.calendar import TradingDay
-from app.model import Items
+from app.day_table import Grid
+from app.model import Flag, Items
 from app.times import parse_time_ns
 from app.trading.bus import HandlerError
 from app.trading.context import CorporateAction
 from app.trading.events import OrderRequestEvent, ScheduleEvent, SignalEvent, WarningEvent
+from app.trading.services.strategy.columns import bar_starts
 from app.trading.services.strategy.warmup import _days_in
-from tests.trading.harness import Stage, bar, days_of, minute
+from tests.trading.harness import Stage, bar, days_of, in_order, minute
 from tests.trading.strategy.support import HEAD, make, section, strategy
 
 DAYS = days_of("2014-06-04", "2014-06-10")  # Wednesday to Tuesday; the run starts on Monday
@@ -111,6 +113,7 @@ def test_of_many_symbols_the_first_are_named(tmp_path: Path) -> None:
         ("assert ctx.oco([dict(symbol='AAA', side='buy', quantity=1)] * 2) == ()", 2),
         ("assert ctx.cancel(ctx.order('AAA', 'buy', 1)) is False", 2),
         ("assert ctx.cancel_all() == 0", 0),
+        ("assert ctx.modify(ctx.signal('AAA', 0), limit=1) is False", 2),
     ],
 )
 def test_what_is_wished_is_ignored_and_counted(tmp_path: Path, wish: str, counted: int) -> None:
@@ -180,6 +183,18 @@ def test_each_strategy_has_its_own(tmp_path: Path) -> None:
     )  # fmt: skip
     stage.engine.start(DAYS[3].first_ns - 1, ())
     assert [len(strategy(runner, i).seen) for i in ("one", "two", "three")] == [3, 0, 1]
+
+
+def test_a_short_bar_of_a_day_that_is_not_of_the_run() -> None:
+    """60m bars of a day of 390 minutes: the last one has 30, and starts after the one before."""
+    rows = bars_of(0, DAYS[2], [1, 2, 3, 4, 5, 6, 7], 60)
+    rows[6]["release_ns"], rows[6]["flags"] = minute(390, DAYS[2]), int(Flag.PARTIAL)
+    starts = [minute(60 * i, DAYS[2]) for i in range(7)]
+    for grid in (Grid(DAYS[3:]), Grid(DAYS)):
+        assert bar_starts(in_order(rows), grid).tolist() == starts
+        assert bar_starts(in_order(rows[:4] + rows[6:]), grid).tolist() == [*starts[:4], starts[6]]
+    alone = bar_starts(rows[6], Grid(DAYS[3:]))  # nothing tells it: as if it were whole
+    assert alone.tolist() == [minute(330, DAYS[2])]
 
 
 def test_days_are_those_of_the_exchange() -> None:

@@ -2,7 +2,8 @@
 
 An order reserves what it may still fill, at the price it was approved at. Of an OCO group one
 order fills, so it reserves once a side. An order that a strategy sent as reduce-only reserves
-nothing: it cannot open a position, whatever fills first.
+nothing: it cannot open a position, whatever fills first. But it may fill before one that closes
+and opens, which then opens more.
 """
 
 from __future__ import annotations
@@ -30,18 +31,20 @@ class Reserved(NamedTuple):
     """All that may still fill on one side of a line.
 
     ``quantity`` and ``value`` are of orders that may open a position, ``parts`` these as (price,
-    quantity), the dearest first; ``closing`` is the quantity of orders that only close.
+    quantity), the dearest first; ``closing`` is the quantity of orders that only close, and
+    ``reducing`` of those that came as reduce-only.
     """
 
     quantity: float
     value: float
     parts: tuple[tuple[float, float], ...]
     closing: float
+    reducing: float
 
     def opening(self, opposite: float) -> float:
-        """What opens beyond an opposite position."""
-        left = max(0.0, minus(opposite, self.closing)) if opposite > 0 else 0.0
-        return max(0.0, minus(self.quantity, left)) if left else self.quantity
+        """What opens beyond an opposite position, after all that closes it has filled."""
+        left = minus(opposite, plus(self.closing, self.reducing)) if opposite > 0 else 0.0
+        return max(0.0, minus(self.quantity, left)) if left > 0 else self.quantity
 
     def opening_value(self, opposite: float) -> float:
         """Its value; the dearest open."""
@@ -54,7 +57,7 @@ class Reserved(NamedTuple):
         return value
 
 
-NOTHING = Reserved(0.0, 0.0, (), 0.0)
+NOTHING = Reserved(0.0, 0.0, (), 0.0, 0.0)
 
 
 class Reach(NamedTuple):
@@ -98,6 +101,11 @@ class OpenOrder:
     def remaining(self) -> float:
         filled = self.filled
         return max(0.0, minus(self.order.quantity, filled)) if filled else self.order.quantity
+
+    @property
+    def reduces(self) -> bool:
+        """It came as reduce-only, and may fill before others of its side."""
+        return self.order.reduce_only and not (self.reserves or self.leaving)
 
     @property
     def is_market(self) -> bool:
@@ -178,14 +186,22 @@ class Line:
         return self.reserved(sign) if len(others) == len(self.orders) else _gather(others, sign)
 
     def opening(self, sign: int, quantity: float, key: str) -> float:
-        """The part of an order that opens, after what other orders of its side close already."""
-        closable = -sign * self.position
-        if closable <= 0:
+        """The part of an order that may open a position.
+
+        None, where other orders of its side leave it enough to close; those that came as
+        reduce-only take nothing away from it. Else they may fill first, and it opens what is left.
+        """
+        opposite = -sign * self.position
+        if opposite <= 0:
             return quantity
         others = self.reserved_without(sign, key)
-        if others is not NOTHING:
-            closable = minus(closable, plus(others.quantity, others.closing))
-        return max(0.0, minus(quantity, closable)) if closable > 0 else quantity
+        if others is NOTHING:
+            return max(0.0, minus(quantity, opposite))
+        closable = minus(opposite, plus(others.quantity, others.closing))
+        if quantity <= closable:
+            return 0.0
+        closable = minus(closable, others.reducing)
+        return minus(quantity, closable) if closable > 0 else quantity
 
     def side_quantity(self, sign: int) -> float:
         """The long (1) or short (-1) position if all orders of that side fill."""
@@ -221,26 +237,32 @@ class Line:
 
 
 def _gather(orders: Collection[OpenOrder], sign: int) -> Reserved:
-    mine = [o for o in orders if o.reserves and o.order.side.sign == sign]
+    mine = [o for o in orders if o.order.side.sign == sign and (o.reserves or o.reduces)]
     if not mine:
         return NOTHING
     if len(mine) == 1:
         return _alone(mine[0])
     opening: dict[str, tuple[float, float]] = {}
     closing: dict[str, float] = {}
+    reducing = 0.0
     for one in mine:
-        if one.order.reduce_only:
+        if one.reduces:
+            reducing += one.remaining
+        elif one.order.reduce_only:
             closing[one.key] = max(closing.get(one.key, 0.0), one.remaining)
         else:
             price, quantity = opening.get(one.key, (0.0, 0.0))
             opening[one.key] = max(price, one.price), max(quantity, one.remaining)
     parts = tuple(sorted(opening.values(), reverse=True))
     quantity = sum(q for _, q in parts)
-    return Reserved(quantity, sum(p * q for p, q in parts), parts, sum(closing.values()))
+    value = sum(p * q for p, q in parts)
+    return Reserved(quantity, value, parts, sum(closing.values()), reducing)
 
 
 def _alone(one: OpenOrder) -> Reserved:
     quantity = one.remaining
+    if one.reduces:
+        return Reserved(0.0, 0.0, (), 0.0, quantity)
     if one.order.reduce_only:
-        return Reserved(0.0, 0.0, (), quantity)
-    return Reserved(quantity, quantity * one.price, ((one.price, quantity),), 0.0)
+        return Reserved(0.0, 0.0, (), quantity, 0.0)
+    return Reserved(quantity, quantity * one.price, ((one.price, quantity),), 0.0, 0.0)
