@@ -37,7 +37,7 @@ SKIPPED: list[tuple[str, Items, Items, float]] = [
 def test_nothing_fills_on(what: str, skipped: Items, used: Items, price: float, type: str) -> None:
     pit = Pit()
     pit.market.add([used])
-    pit.approve(order(1, type, **({"limit": 50.0} if type == "limit" else {})))
+    pit.approve(order(1, type, **({"limit": 50.0} if type == "limit" else {})))  # type: ignore[arg-type]
     pit.play(skipped)
     assert pit.filled() == [], what
     pit.play(used)
