@@ -29,7 +29,9 @@ from app.model import (
     stream_code,
 )
 from app.times import MINUTE_NS
+from app.trading.bus import EventBus
 from app.trading.context import Close
+from app.trading.engine import Engine
 
 _AUCTION_NS = 10 * MINUTE_NS  # after the close, in which a closing auction is taken
 _FIRST_ROWS = 256
@@ -202,3 +204,18 @@ class MarketBuffer:
     def _kept_from(self, day: int, kind: StreamType) -> int:
         back = self._keep_days if kind is StreamType.BAR else 0
         return self._days[max(0, day - back)].first_ns
+
+
+class BufferedEngine(Engine):
+    """An engine that puts each window into its buffer before anybody is told of it.
+
+    On the thread that drives the engine: a feed that is ahead takes nothing away from readers.
+    """
+
+    def __init__(self, bus: EventBus, buffer: MarketBuffer) -> None:
+        super().__init__(bus)
+        self._buffer = buffer
+
+    def on_window(self, window: Window) -> None:
+        self._buffer.feed(window)
+        super().on_window(window)

@@ -121,7 +121,7 @@ def test_time_never_runs_backward_for_the_worker(catalog: Path) -> None:
     assert times == sorted(times)
 
 
-@pytest.mark.parametrize("speed", [1.0, 60.0, 1e6])
+@pytest.mark.parametrize("speed", [60.0, 1000.0, 1e6])
 def test_what_is_due_without_data_comes_at_its_time(catalog: Path, speed: float) -> None:
     due = [open_ns(DAY1) + 3 * MINUTE + 7, open_ns(DAY2) + 100 * MINUTE]
     worker = Worker(due)

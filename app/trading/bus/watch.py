@@ -49,11 +49,11 @@ class Spot:
             return
         cause = WatchdogError(f"it held the barrier for more than {self.limit_s:g} s")
         error = HandlerError(port.name, event, cause)
+        self._barrier.fail(port.rank, error)
         log.warning(
             "%s holds the barrier: its handler of %s at %s runs for more than %g s",
             port.name, type(event).__name__, format_time(error.time_ns), self.limit_s,
         )  # fmt: skip
-        self._barrier.fail(port.rank, error)
 
 
 class _Look:

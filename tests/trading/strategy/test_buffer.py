@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.model import Flag, Items, Stream, StreamType
-from app.trading.buffer import MarketBuffer
+from app.model import Flag, Items, Stream, StreamType, Window
+from app.trading.buffer import BufferedEngine, MarketBuffer
 from app.trading.bus import EventBus
 from app.trading.context import Close, MarketReader, RunContext
 from app.trading.engine import Engine
+from app.trading.events import EventBase
+from app.trading.live import FreeRunner
 from app.trading.services.strategy import StrategyRunner
 from tests.trading.harness import (
     DAYS,
@@ -37,11 +40,16 @@ from tests.trading.strategy.test_runner import TRACER, random_rows
 SYMBOLS = ("AAA", "BBB", "CCC")
 
 
-def feed(buffer: MarketBuffer, items: Items, cuts: list[int], day: int = 0) -> None:
+def windows(items: Items, cuts: list[int], day: int = 0) -> Iterator[Window]:
     times = np.unique(items["release_ns"])
     for low, high in pairwise(sorted({0, len(times), *(c for c in cuts if c < len(times))})):
         inside = (items["release_ns"] >= times[low]) & (items["release_ns"] <= times[high - 1])
-        buffer.feed(window([items[inside]], day))
+        yield window([items[inside]], day)
+
+
+def feed(buffer: MarketBuffer, items: Items, cuts: list[int], day: int = 0) -> None:
+    for part in windows(items, cuts, day):
+        buffer.feed(part)
 
 
 def closes(items: Items) -> list[float]:
@@ -70,31 +78,54 @@ def test_it_shows_what_a_session_shows(seed: int, cuts: list[int], minutes: int)
             assert hand.has(symbol, kind, 0) == buffer.has(symbol, kind, 0)
 
 
+class Played:
+    """A run of one strategy on a market: its events but their wall times, and what it saw."""
+
+    def __init__(self, folder: Path, market: HandMarket | MarketBuffer) -> None:
+        self.bus = EventBus(RunContext("run", SYMBOLS, DAYS, 0, market))
+        self.engine = (
+            Engine(self.bus) if isinstance(market, HandMarket) else BufferedEngine(self.bus, market)
+        )
+        self._seen = Recorder(self.bus)
+        self._runner = StrategyRunner.from_config([section()], self.bus, folder)
+        self._runner.attach()
+        Broker.from_config(None, self.bus).attach()
+
+    def start(self, to: Engine | FreeRunner) -> None:
+        to.start(DAYS[0].first_ns - 1, ("one",))
+        to.open_day(0, DAYS[0].first_ns - 1)
+
+    def results(self) -> tuple[list[EventBase], list[object]]:
+        events = [msgspec.structs.replace(e, ts_created_ns=0) for e in self._seen.events]
+        return events, strategy(self._runner).seen
+
+
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**16), st.sampled_from([TRACER, READER]))
-def test_a_strategy_does_the_same_on_it(seed: int, source: str) -> None:
-    """The same file on a catalog's reader and on a buffer that is fed ahead of the engine."""
+@given(
+    st.integers(0, 2**16), st.sampled_from([TRACER, READER]),
+    st.lists(st.integers(1, 60), max_size=6),
+)  # fmt: skip
+def test_the_same_file_does_the_same_behind_a_feed(seed: int, source: str, cuts: list[int]) -> None:
+    """On recorded data all at once; and free-running on what a feed gives, however it is cut."""
     items = random_rows(seed)
-    results = []
-    with TemporaryDirectory() as folder:
-        (Path(folder) / "one.py").write_text(source, "utf-8")
-        for market in (HandMarket(SYMBOLS), MarketBuffer(SYMBOLS, DAYS)):
-            bus = EventBus(RunContext("run", SYMBOLS, DAYS, 0, market))
-            engine, seen = Engine(bus), Recorder(bus)
-            runner = StrategyRunner.from_config([section()], bus, Path(folder))
-            runner.attach()
-            Broker.from_config(None, bus).attach()
-            engine.start(DAYS[0].first_ns - 1, ("one",))
-            engine.open_day(0, DAYS[0].first_ns - 1)
-            if isinstance(market, HandMarket):
-                market.add([items])
-            else:
-                feed(market, items, [7, 20])
-            engine.on_window(window([items]))
-            events = [msgspec.structs.replace(e, ts_created_ns=0) for e in seen.events]
-            results.append((events, strategy(runner).seen))
-    assert results[0] == results[1]
-    assert len(results[0][1]) > 5
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "one.py").write_text(source, "utf-8")
+        hand = HandMarket(SYMBOLS)
+        hand.add([items])
+        replay, live = Played(folder, hand), Played(folder, MarketBuffer(SYMBOLS, DAYS))
+        replay.start(replay.engine)
+        replay.engine.on_window(window([items]))
+        replay.engine.end_day(0, DAYS[0].end_ns)
+        replay.engine.finish("completed")
+        feed = FreeRunner(live.engine)
+        live.start(feed)
+        for part in windows(items, cuts):
+            feed.feed(part)
+        feed.end_day(0, DAYS[0].end_ns)
+        assert feed.close(timeout_s=30)
+    assert live.results() == replay.results()
+    assert len(replay.results()[1]) > 5
 
 
 def test_days_beyond_those_kept_go() -> None:

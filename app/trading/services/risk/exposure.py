@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.model import Floats
 from app.trading.services.risk.book import Book
-from app.trading.services.risk.line import Line, Reach
+from app.trading.services.risk.line import Line, Reach, held_reach
 
 
 class Exposure:
@@ -29,9 +29,8 @@ class Exposure:
 
     def count(self, line: Line) -> None:
         """The line's open orders are others than before; its position is not."""
-        mark = float(self._prices[line.symbol])
-        value = line.position * mark if line.position else 0.0
-        before = self._counted.get(line.number) or Reach(abs(value), value, value)
+        mark = self._prices.item(line.symbol)
+        before = self._counted.get(line.number) or held_reach(line, mark)
         after = self._counted[line.number] = line.reach(mark)
         if line.strategy >= len(self._of_strategy):
             self._of_strategy += [0.0] * (line.strategy + 1 - len(self._of_strategy))

@@ -42,7 +42,13 @@ def bad_order(order: Order, terms: Terms) -> Refusal | None:
     if not 0 < quantity < math.inf:
         text = f"quantity {quantity} came; allowed: a number above 0"
         return Refusal(Code.BAD_QUANTITY, text)
+    if order.type is OrderType.MARKET and _priceless(order):
+        return None
     return _bad_prices(order) or _off_tick(order, terms.tick)
+
+
+def _priceless(order: Order) -> bool:
+    return order.limit_price is None and order.stop_price is None and order.trail is None
 
 
 def _bad_prices(order: Order) -> Refusal | None:

@@ -71,7 +71,7 @@ class Judge:
 
     def mark(self, symbol: int) -> float:
         """The last price, NaN before the first."""
-        return float(self.limits.moment.prices[symbol])
+        return self.limits.moment.prices.item(symbol)
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -113,13 +113,17 @@ class Judge:
         line = self.book.line(order.strategy_id, symbol)
         if order.reduce_only:
             return self.take_exit(order, line, reserves=False)
+        return self.enter(order, line, count)
+
+    def enter(self, order: Order, line: Line, count: int = 1) -> OpenOrder | Refusal:
+        """A well-formed order; what it opens is judged."""
         opening = line.opening(order.side.sign, order.quantity, group_key(order))
         if opening <= 0:
             return self.take_exit(order, line)
         fault = self._entry_fault(order, opening, line, count)
         if fault is not None:
             return fault
-        price = reserve_price(order, self.mark(symbol))
+        price = reserve_price(order, self.mark(line.symbol))
         one = OpenOrder(order, line, price, entry=True, reserves=True)
         return self.limits.admit(one) or one
 

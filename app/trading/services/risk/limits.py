@@ -110,8 +110,11 @@ class Limits:
 
     def count_refusal(self, strategy_id: str, orders: int) -> Refusal | None:
         """So many more open orders of a strategy."""
-        most, have = self._section.max_open_orders, self._book.open_count(strategy_id)
-        if most is None or have + orders <= most:
+        most = self._section.max_open_orders
+        if most is None:
+            return None
+        have = self._book.open_count(strategy_id)
+        if have + orders <= most:
             return None
         text = f"{have} orders are open and {orders} came; allowed: {most} of one strategy"
         return Refusal(Code.MAX_OPEN_ORDERS, text)
@@ -140,7 +143,7 @@ class Limits:
                 return Refusal(Code.MAX_POSITION_QUANTITY, text + number(most))
         if share is None:
             return None
-        mark = float(self.moment.prices[symbol])
+        mark = self.moment.prices.item(symbol)
         value = sum(line.side_value(sign, mark) for line in self._book.lines_of(symbol))
         what = f"the {_SIDE[sign]} position would be worth"
         return self._over(Code.MAX_POSITION_PCT, what, value, share)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from app.trading.money import minus, money, plus
-from app.trading.orders import Order, OrderType, Role
+from app.trading.orders import Order, OrderType, Role, Side
 
 
 def reserve_price(order: Order, mark: float) -> float:
@@ -22,9 +22,10 @@ def reserve_price(order: Order, mark: float) -> float:
 
     A buy costs at most its limit; a stop at least its stop; a short is worth at least its limit.
     """
-    if order.side.sign > 0 and order.limit_price is not None:
-        return order.limit_price
-    return max(mark, order.limit_price or 0.0, order.stop_price or 0.0)
+    limit, stop = order.limit_price, order.stop_price
+    if limit is None:
+        return mark if stop is None else max(mark, stop)
+    return limit if order.side is Side.BUY else max(mark, limit, stop or 0.0)
 
 
 class Reserved(NamedTuple):
@@ -67,6 +68,12 @@ class Reach(NamedTuple):
     worst: float
     up: float
     down: float
+
+
+def held_reach(line: Line, mark: float) -> Reach:
+    """Of a line without orders."""
+    value = line.position * mark if line.position else 0.0
+    return Reach(abs(value), value, value)
 
 
 class OpenOrder:
@@ -173,10 +180,21 @@ class Line:
     def reserved(self, sign: int) -> Reserved:
         """All open buys (1) or sells (-1) that reserve."""
         if self._stale:
-            orders = self.orders.values()
-            self._buys, self._sells = _gather(orders, 1), _gather(orders, -1)
-            self._stale = False
+            self._gather()
         return self._buys if sign > 0 else self._sells
+
+    def _gather(self) -> None:
+        self._stale = False
+        orders = self.orders.values()
+        if len(orders) != 1:
+            self._buys, self._sells = _gather(orders, 1), _gather(orders, -1)
+            return
+        (one,) = orders
+        found = _alone(one)
+        if one.order.side is Side.BUY:
+            self._buys, self._sells = found, NOTHING
+        else:
+            self._buys, self._sells = NOTHING, found
 
     def reserved_without(self, sign: int, key: str) -> Reserved:
         """The same, but for one order or OCO group."""
@@ -214,10 +232,10 @@ class Line:
         return held * mark + reserved.value if held > 0 else reserved.opening_value(-held)
 
     def reach(self, mark: float) -> Reach:
+        if not self.orders:
+            return held_reach(self, mark)
         position = self.position
         value = position * mark if position else 0.0
-        if not self.orders:
-            return Reach(abs(value), value, value)
         buys, sells = self.reserved(1), self.reserved(-1)
         long = value + buys.value if position >= 0 else buys.opening_value(-position)
         short = sells.value - value if position <= 0 else sells.opening_value(position)
@@ -232,7 +250,8 @@ class Line:
         """Market orders of one side that are to fill; with those that open beyond the position."""
         if not self.orders:
             return []
-        found = (o for o in self.orders.values() if o.is_market and o.order.side.sign == sign)
+        orders = self.orders.values()
+        found = [o for o in orders if o.is_market and o.order.side.sign == sign]
         return [o for o in found if not o.leaving and (entries or not o.entry)]
 
 
@@ -261,8 +280,8 @@ def _gather(orders: Collection[OpenOrder], sign: int) -> Reserved:
 
 def _alone(one: OpenOrder) -> Reserved:
     quantity = one.remaining
-    if one.reduces:
-        return Reserved(0.0, 0.0, (), 0.0, quantity)
+    if not one.reserves:
+        return Reserved(0.0, 0.0, (), 0.0, quantity) if one.reduces else NOTHING
     if one.order.reduce_only:
         return Reserved(0.0, 0.0, (), quantity, 0.0)
     return Reserved(quantity, quantity * one.price, ((one.price, quantity),), 0.0, 0.0)

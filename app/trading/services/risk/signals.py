@@ -39,7 +39,8 @@ class Signals:
         wanted = self._target(event, symbol)
         shares = 0.0 if isinstance(wanted, Refusal) else wanted
         found = plan(line, event.direction, shares, judge.terms(symbol).lot)
-        judge.cancel(found.cancels, f"signal {event.signal_id}")
+        if found.cancels:
+            judge.cancel(found.cancels, f"signal {event.signal_id}")
         if isinstance(wanted, Refusal) and line.position * event.direction >= 0:
             self._refuse(event, wanted)
         elif found.quantity > 0:
@@ -74,7 +75,7 @@ class Signals:
         if found.quantity <= found.closing:
             judge.approve(judge.take_exit(order, line), signal_id=event.signal_id)
             return
-        one = judge.admit(order)
+        one = judge.enter(order, line)
         if isinstance(one, Refusal) and found.closing > 0:
             self._warn(event, one)
             one = judge.take_exit(replace(order, quantity=found.closing), line)

@@ -70,11 +70,12 @@ def check_terms(order: Order, opening: float, mark: float, terms: Terms) -> Refu
     if math.isnan(mark):
         text = "no bar or trade has come yet, so it has no price; wait for the first"
         return Refusal(Code.NO_PRICE, f"{order.symbol}: {text}")
-    return (
-        _quantity(order, opening, terms)
-        or _notional(order, opening, mark, terms)
-        or _band(order, mark, terms)
-    )
+    refusal = _quantity(order, opening, terms)
+    if refusal is None and terms.min_notional > 0:
+        refusal = _notional(order, opening, mark, terms)
+    if refusal is None and terms.band_pct is not None and order.limit_price is not None:
+        refusal = _band(order, mark, terms.band_pct, order.limit_price)
+    return refusal
 
 
 def _quantity(order: Order, opening: float, terms: Terms) -> Refusal | None:
@@ -82,7 +83,7 @@ def _quantity(order: Order, opening: float, terms: Terms) -> Refusal | None:
     if not is_multiple(opening, lot) and not is_multiple(order.quantity, lot):
         came = f"quantity {number(order.quantity)} came"
         return Refusal(Code.LOT, f"{came}; allowed: multiples of the lot {number(lot)}")
-    if above(least, order.quantity):
+    if least and above(least, order.quantity):
         came = f"quantity {number(order.quantity)} came"
         return Refusal(Code.MIN_QUANTITY, f"{came}; allowed: at least {number(least)}")
     if most is not None and above(opening, most):
@@ -92,8 +93,6 @@ def _quantity(order: Order, opening: float, terms: Terms) -> Refusal | None:
 
 
 def _notional(order: Order, opening: float, mark: float, terms: Terms) -> Refusal | None:
-    if terms.min_notional <= 0:
-        return None
     notional = opening * reserve_price(order, mark)
     if not above(terms.min_notional, notional):
         return None
@@ -101,11 +100,8 @@ def _notional(order: Order, opening: float, mark: float, terms: Terms) -> Refusa
     return Refusal(Code.MIN_NOTIONAL, text)
 
 
-def _band(order: Order, mark: float, terms: Terms) -> Refusal | None:
+def _band(order: Order, mark: float, band: float, limit: float) -> Refusal | None:
     """A limit is compared with the last price, that of a stop-limit with its stop."""
-    band, limit = terms.band_pct, order.limit_price
-    if band is None or limit is None:
-        return None
     base = order.stop_price if order.type is OrderType.STOP_LIMIT else mark
     assert base is not None
     sign = order.side.sign

@@ -25,7 +25,7 @@ class Strategy:
     ``intervals`` names the bars that ``on_bar`` and ``on_slice`` get, in minutes; those beyond 1
     are bars that the run derives. All items of the strategy's symbols come as they are delivered:
     trades, quotes, bars by interval, each by symbol; those between close and end of day are
-    flagged ``Flag.POST_CLOSE``.
+    marked ``post_close``.
     """
 
     intervals: ClassVar[tuple[int, ...]] = (1,)
