@@ -2,9 +2,9 @@
 
     python -m benchmarks.sma [--pairs 3] [--workloads W1,W2,W3] [--kind inline]
 
-Each pair runs, one after the other in the same process: the replay with nobody listening, and the
-replay with strategy, risk, execution, portfolio, equity curve and audit. W1 and W2 cross the
-closes of bars, W3 the prices of trades (orders fill on quotes).
+Each pair runs, one after the other in the same process: the replay with nobody listening; the
+replay with strategy, risk, execution, portfolio and equity curve; and that with its record too.
+W1 and W2 cross the closes of bars, W3 the prices of trades (orders fill on quotes).
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app.managers.system_manager.backtest import BacktestEngine
+import pyarrow.parquet as pq
+
+from app.managers.system_manager.backtest import BacktestEngine, open_store
+from app.managers.system_manager.plan import TradingPlan
+from app.trading.config import read_config_file
 from benchmarks.replay import DATA, replay
 from benchmarks.workloads import WORKLOADS, Workload, prepare
 from settings import load_settings
@@ -44,26 +48,28 @@ def configuration(workload: Workload, kind: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def trade(root: Path, workload: Workload, kind: str) -> dict[str, Any]:
-    """One run with everything on; items, seconds, fills and both digests."""
+def trade(root: Path, workload: Workload, kind: str, recorded: bool) -> dict[str, Any]:
+    """One run with everything on; items, seconds, and what it came to."""
     folder = Path(tempfile.mkdtemp(prefix="tapedeck-bench-"))
     try:
         path = folder / "run.yaml"
         path.write_text(json.dumps(configuration(workload, kind)), "utf-8")
         settings = load_settings(None, tapedeck_cache_dir=DATA / "cache")
-        engine = BacktestEngine.from_config(
-            path, catalog=str(root), runs=folder / "runs", report=False, settings=settings
-        )
+        settings = settings.model_copy(update={"data_catalog_uri": str(root)})
+        file = read_config_file(path)
+        store = open_store(settings, folder / "runs") if recorded else None
+        engine = BacktestEngine(TradingPlan(file.config, file.folder, store, False), settings)
         progress: list[int] = []
         began = time.perf_counter()
         result = engine.run(lambda p: progress.append(p.items_delivered))
         seconds = time.perf_counter() - began
         if result.outcome != "completed":
             raise RuntimeError(f"{workload.name}: {result.outcome}: {result.cause}")
-        return {
-            "items": progress[-1], "seconds": seconds, "events": result.summary["events"],
-            "fills": result.summary["fills"], "digests": (result.digest, result.events_digest),
-        }  # fmt: skip
+        found = {"items": progress[-1], "seconds": seconds, "digest": result.digest}
+        if result.folder is not None:
+            found |= {"events": result.summary["events"], "events_digest": result.events_digest}
+            found["fills"] = pq.read_metadata(result.folder / "fills.parquet").num_rows
+        return found
     finally:
         shutil.rmtree(folder)
 
@@ -78,13 +84,15 @@ def main() -> None:
         if workload.name not in options.workloads.split(","):
             continue
         root = prepare(DATA, workload)
-        ratios, speeds, digests = [], [], set()
+        ratios, costs, speeds, digests = [], [], [], set()
         for _ in range(options.pairs):
             items, _, alone_s, _ = replay(root, workload)
-            run = trade(root, workload, options.kind)
+            bare = trade(root, workload, options.kind, False)
+            run = trade(root, workload, options.kind, True)
             ratios.append((run["items"] / run["seconds"]) / (items / alone_s))
+            costs.append(run["seconds"] / bare["seconds"] - 1)
             speeds.append(run["items"] / run["seconds"])
-            digests.add(run["digests"])
+            digests.add((run["digest"], run["events_digest"]))
         if len(digests) != 1:
             raise RuntimeError(f"{workload.name}: {len(digests)} different digests")
         row = {
@@ -96,6 +104,7 @@ def main() -> None:
             "slowest": round(min(speeds)),
             "fastest": round(max(speeds)),
             "of_replay": round(statistics.median(ratios), 3),
+            "record_costs": round(statistics.median(costs), 3),
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
         sys.stdout.write(json.dumps(row) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,13 @@ from app.managers.system_manager import SystemManager
 from settings import load_settings
 
 StartServer = Callable[..., str]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> None:
+    """A job in the background of a shell ignores SIGINT, and so would the processes of tests."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
