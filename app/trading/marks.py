@@ -24,6 +24,7 @@ class Prices(NamedTuple):
     row: Ints  # of window.items
     symbol: Ints
     price: Floats
+    edges: Ints  # slice i of the window has the rows edges[i] to edges[i + 1]
 
 
 def eligible_prices(window: Window, ratios: Mapping[int, float] | None = None) -> Prices:
@@ -41,7 +42,8 @@ def eligible_prices(window: Window, ratios: Mapping[int, float] | None = None) -
     row = np.flatnonzero(fits)
     values: Any = items["v"]
     price = values[row, np.where(is_trade[row], 0, 3)]
-    return Prices(window, row, items["symbol"][row].astype(np.int64), price)
+    edges = row.searchsorted(window.bounds)
+    return Prices(window, row, items["symbol"][row].astype(np.int64), price, edges)
 
 
 class Marks:
@@ -67,16 +69,18 @@ class Marks:
     @property
     def prices(self) -> Floats:
         """All prices as they are now; not to be written to."""
-        self._work()
+        if self._low != self._high:
+            self._work()
         return self._prices
 
     def price(self, symbol: int) -> float:
-        return float(self.prices[symbol])
+        return self.prices.item(symbol)
 
     def time_ns(self, symbol: int) -> int:
         """Release of the row that set the price; 0 before the first."""
-        self._work()
-        return int(self._times_ns[symbol])
+        if self._low != self._high:
+            self._work()
+        return self._times_ns.item(symbol)
 
     def set(self, symbol: int, price: float) -> None:
         """A price from elsewhere, until the next eligible one."""
@@ -108,12 +112,17 @@ class Marks:
         return self._ratios if day == self._split_day else None
 
     def _work(self) -> None:
-        if self._window is None or self._low == self._high:
-            return
         window, low, high = self._window, self._low, self._high
+        if window is None or low == high:
+            return
         self._low = high
         known = self.eligible(window)
-        first, last = np.searchsorted(known.row, window.bounds[[low, high]])
-        symbols = known.symbol[first:last]
-        self._prices[symbols] = known.price[first:last]
-        self._times_ns[symbols] = window.items["release_ns"][known.row[first:last]]
+        first, last = known.edges.item(low), known.edges.item(high)
+        if last - first == 1:  # the usual case where few symbols trade
+            symbol = known.symbol.item(first)
+            self._prices[symbol] = known.price.item(first)
+            self._times_ns[symbol] = window.items["release_ns"].item(known.row.item(first))
+        elif first < last:
+            symbols = known.symbol[first:last]
+            self._prices[symbols] = known.price[first:last]
+            self._times_ns[symbols] = window.items["release_ns"][known.row[first:last]]
