@@ -86,8 +86,8 @@ def batch_of_rows(schema: Any, rows: Iterable[Sequence[Any]]) -> Any:
     return pa.record_batch(arrays, schema=schema)
 
 
-def batch_of_equity(event: EquityEvent) -> Any:
-    """A record batch of the columns of an equity event."""
-    numbers = (event.equity, event.cash, event.gross, event.net)
-    columns = [times(np.ascontiguousarray(event.times_ns, np.int64)), *map(pa.array, numbers)]
-    return pa.record_batch(columns, schema=EQUITY)
+def batch_of_equity(events: Sequence[EquityEvent]) -> Any:
+    """A record batch of the columns of equity events."""
+    names = ("times_ns", *EQUITY.names[1:])
+    at, *numbers = (np.concatenate([getattr(e, name) for e in events]) for name in names)
+    return pa.record_batch([times(at), *map(pa.array, numbers)], schema=EQUITY)

@@ -59,6 +59,7 @@ class AuditWriter:
         self._due_ns = time_ns() + self._flush_ns
         self._flushed = 0
         self._waiting: list[EventBase] = []
+        self._equity: list[EquityEvent] = []
         self._day_ends: list[int] = []  # how many of those waiting are of days that have ended
         self._digest = EventsDigest()
         self._rows = _Rows()
@@ -93,22 +94,25 @@ class AuditWriter:
     def add_equity(self, event: EquityEvent) -> None:
         """The next rows of the equity curve; not an event of the sequence."""
         if self._files:
-            self._files["equity"].write(batch_of_equity(event))
+            self._equity.append(event)
 
     def flush(self) -> None:
         """Write what waits; it then outlives the process."""
         events, self._waiting = self._waiting, []
-        if not events:
-            return
-        self._due_ns = events[-1].ts_created_ns + self._flush_ns
+        equity, self._equity = self._equity, []
         payloads = [payload_of(event) for event in events]
-        self._hash(payloads)
         first = self._flushed + 1
-        self._flushed += len(events)
+        if events:
+            self._due_ns = events[-1].ts_created_ns + self._flush_ns
+            self._hash(payloads)
+            self._flushed += len(events)
         if self._whole:
             self._whole = False
-            for table, batch in self._rows.batches(first, events, payloads):
-                self._files[table].write(batch)
+            if equity:
+                self._files["equity"].write(batch_of_equity(equity))
+            if events:
+                for table, batch in self._rows.batches(first, events, payloads):
+                    self._files[table].write(batch)
             self._whole = True
 
     def _hash(self, payloads: Sequence[bytes]) -> None:

@@ -143,6 +143,7 @@ def test_other_bytes_of_the_same_rows_are_no_difference(
     running = store.create(spec(tmp_path))
     writer = AuditWriter(running.path)
     writer.add_equity(curve(0, 10))
+    writer.flush()
     assert [d.path for d in diff_runs(ended, running).came_to] == [
         "events", "events_digest", "state",
     ]  # fmt: skip
