@@ -19,6 +19,7 @@ from app.trading.context import CorporateAction, RunContext
 from app.trading.money import UNIT, money
 
 _LEAST_RATIO = 1.2  # below it an ordinary minute may reach as far
+_LATE = 0.25  # how far a late print is from the old price: the split's ratio to this power
 _PRICES = {TRADE_CODE: (0,), QUOTE_CODE: (0, 2)}
 _SIZES = {TRADE_CODE: (1,), QUOTE_CODE: (1, 3)}
 _BAR_PRICES, _BAR_SIZES = (0, 1, 2, 3, 5), (4,)
@@ -85,6 +86,24 @@ def spans_split(items: Items, ratios: Mapping[int, float]) -> NDArray[np.bool_]:
         values: Any = items["v"]
         spans[row] = values[row, 1] >= values[row, 2] * np.sqrt(size)
     return spans
+
+
+def late_prints(
+    symbols: NDArray[np.integer[Any]], prices: Floats, ratios: Mapping[int, float],
+    old: Mapping[int, float],
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Which prices of a split's day are of the shares that were before it.
+
+    They lie within ratio ** 0.25 of ``old``, the last price before the split by symbol index; the
+    ratio taken as a number above 1. Ratios below 1.2 are not told apart from an ordinary day.
+    """
+    late = np.zeros(len(prices), np.bool_)
+    for symbol, price in old.items():
+        size = max(ratios[symbol], 1 / ratios[symbol])
+        if size >= _LEAST_RATIO:
+            reach = size**_LATE
+            late |= (symbols == symbol) & (prices > price / reach) & (prices < price * reach)
+    return late
 
 
 def adjust_splits(items: Items, starts_ns: Ints, splits: Iterable[Split], now_ns: int) -> Items:

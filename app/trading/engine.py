@@ -11,11 +11,9 @@ at which they publish: the result is the same.
 
 from __future__ import annotations
 
-import heapq
-from typing import NamedTuple
-
 from app.model import Window
 from app.trading.bus import BusError, EventBus, Handler, Phase
+from app.trading.due import Agenda, When
 from app.trading.events import (
     BacktestEndEvent,
     BacktestStartEvent,
@@ -39,22 +37,11 @@ from app.trading.events import (
 )
 
 _RANK = 1  # on the bus; it publishes nothing there itself
-_BEFORE_SLICE, _AFTER_SLICE, _CLOSE = range(3)
 _MOST_ROUNDS = 1000
 _STIRRING = (
     SignalEvent, OrderRequestEvent, ModifyRequestEvent, FillEvent, CashEvent,
     CorporateActionEvent, TimerEvent, SessionCloseEvent, RiskHaltEvent,
 )  # fmt: skip
-
-
-class _Due(NamedTuple):
-    """Something at a time: ordered by time, before or after its slice, then as it was asked for."""
-
-    at_ns: int
-    rank: int
-    number: int
-    owner: str
-    token: str
 
 
 class Engine:
@@ -64,8 +51,7 @@ class Engine:
         self.now_ns = 0
         self._bus = bus
         self._context = bus.context
-        self._due: list[_Due] = []
-        self._numbers = 0
+        self._agenda = Agenda()
         self._stirred = False
         handlers: dict[type, Handler] = dict.fromkeys(_STIRRING, self._on_stir)
         handlers[ScheduleEvent] = self._on_schedule
@@ -103,7 +89,7 @@ class Engine:
                 )
             )  # fmt: skip
         if self.now_ns < one.close_ns <= one.end_ns:
-            self._push(one.close_ns, _CLOSE, "engine", str(day))
+            self._agenda.add(one.close_ns, When.CLOSE, "engine", str(day))
         self._settle()
 
     def end_day(self, day: int, end_ns: int) -> None:
@@ -129,40 +115,30 @@ class Engine:
         times = window.times_ns
         at, count = 0, len(times)
         while at < count:
-            self._run_due(int(times[at]), _BEFORE_SLICE)
-            at = self._run_slices(window, at, self._next_due(window, at))
-        self._run_due(self.now_ns, _CLOSE)
+            self._run_due(int(times[at]), When.BEFORE_SLICE)
+            at = self._run_slices(window, at, self._agenda.next_slice(times, at))
+        self._run_due(self.now_ns, When.CLOSE)
 
     def advance(self, now_ns: int) -> None:
         """The clock stands on ``now_ns``: all slices released by then have been delivered."""
-        self._run_due(now_ns, _CLOSE)
+        self._run_due(now_ns, When.CLOSE)
         self.now_ns = max(self.now_ns, now_ns)
 
     def next_due_ns(self) -> int | None:
         """When something is to happen even without data."""
-        return self._due[0].at_ns if self._due else None
+        return self._agenda.next_ns()
 
     def publish(self, event: EventBase) -> None:
         """An event from outside, at now; all that follows from it is settled on return."""
         self._publish(event)
         self._settle()
 
-    def _next_due(self, window: Window, at: int) -> int:
-        """The first slice after ``at`` that something due comes before."""
-        if not self._due:
-            return len(window.times_ns)
-        due = self._due[0]
-        first_ns = due.at_ns if due.rank == _BEFORE_SLICE else due.at_ns + 1
-        return max(at + 1, int(window.times_ns.searchsorted(first_ns)))
-
     def _run_slices(self, window: Window, at: int, high: int) -> int:
         """Handle one slice, or a run of quiet ones; the first that was not handled."""
         bus = self._bus
+        quiet = bus.quiet_until(MarketEvent(window, at, high))
         alert = bus.alert
-        quiet = at
-        if bus.runs_ahead and not alert:
-            quiet = bus.quiet_until(MarketEvent(window, at, high))
-        if quiet > at:
+        if quiet > at and bus.runs_ahead and not alert:
             high = bus.send_market(Phase.STRATEGY, MarketEvent(window, at, quiet))
             self.now_ns = int(window.times_ns[high - 1])
             bus.send_market(Phase.MARKET, MarketEvent(window, at, high))
@@ -200,19 +176,14 @@ class Engine:
         self._stirred = True
 
     def _on_schedule(self, event: ScheduleEvent) -> None:
-        rank = _BEFORE_SLICE if event.before_slice else _AFTER_SLICE
-        self._push(event.at_ns, rank, event.owner, event.token)
+        when = When.BEFORE_SLICE if event.before_slice else When.AFTER_SLICE
+        self._agenda.add(event.at_ns, when, event.owner, event.token)
 
-    def _push(self, at_ns: int, rank: int, owner: str, token: str) -> None:
-        self._numbers += 1
-        heapq.heappush(self._due, _Due(at_ns, rank, self._numbers, owner, token))
-
-    def _run_due(self, now_ns: int, rank: int) -> None:
-        """All that is due before ``now_ns``, or at it with no higher rank."""
-        while self._due and self._due[0][:2] <= (now_ns, rank):
-            due = heapq.heappop(self._due)
+    def _run_due(self, now_ns: int, when: When) -> None:
+        """All that is due before ``now_ns``, or at it and not after ``when``."""
+        while (due := self._agenda.take(now_ns, when)) is not None:
             self.now_ns = max(self.now_ns, due.at_ns)
-            if due.rank == _CLOSE:
+            if due.when is When.CLOSE:
                 self._publish(SessionCloseEvent(ts_event_ns=self.now_ns, day=int(due.token)))
             else:
                 self._publish(TimerEvent(ts_event_ns=self.now_ns, owner=due.owner, token=due.token))

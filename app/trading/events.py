@@ -17,6 +17,9 @@ import msgspec
 from app.model import Flag, Floats, Ints, Items, Window
 from app.trading.orders import Order, OrderState, OrderType, Side
 
+MANUAL = "manual"  # the strategy id of orders from outside
+FROM_OUTSIDE = "requested_outside"  # the reason of cancels from outside
+
 
 class EventBase(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="type"):
     """What all events have. ``VERSION`` grows when a field changes its meaning or goes."""

@@ -1,8 +1,8 @@
 """The last eligible price of each symbol, from the market data that a service was sent.
 
 Eligible are trades that may set the last price and 1m bars, within the delivered hours: never
-``post_close``, never a bar that spans a split of its day. A note costs next to nothing; prices
-are worked out when one is asked for, or when the next window begins.
+``post_close``, never a bar that spans a split of its day, nor a late print from before it. A note
+costs next to nothing; prices are worked out when one is asked for, or when the next window begins.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.model import TRADE_CODE, Flag, Floats, Ints, Window
-from app.trading.adjust import spans_split
+from app.trading.adjust import late_prints, spans_split
 from app.trading.events import MarketEvent
 
 
@@ -27,10 +27,14 @@ class Prices(NamedTuple):
     edges: Ints  # slice i of the window has the rows edges[i] to edges[i + 1]
 
 
-def eligible_prices(window: Window, ratios: Mapping[int, float] | None = None) -> Prices:
+def eligible_prices(
+    window: Window, ratios: Mapping[int, float] | None = None,
+    old: Mapping[int, float] | None = None,
+) -> Prices:  # fmt: skip
     """Rows of a window that may mark a position, with their symbols and prices.
 
     ``ratios``: the splits of the window's day by symbol index; bars that span one are left out.
+    ``old``: marks of the shares before them; late prints of such shares are left out too.
     """
     items = window.items
     stream, flags = np.ascontiguousarray(items["stream"]), np.ascontiguousarray(items["flags"])
@@ -42,6 +46,9 @@ def eligible_prices(window: Window, ratios: Mapping[int, float] | None = None) -
     row = np.flatnonzero(fits)
     values: Any = items["v"]
     price = values[row, np.where(is_trade[row], 0, 3)]
+    if ratios and old:
+        on_time = ~late_prints(items["symbol"][row], price, ratios, old)
+        row, price = row[on_time], price[on_time]
     edges = row.searchsorted(window.bounds)
     return Prices(window, row, items["symbol"][row].astype(np.int64), price, edges)
 
@@ -56,6 +63,7 @@ class Marks:
         self._window: Window | None = None  # noted and not worked out: slices low to high of it
         self._low = self._high = 0
         self._ratios: dict[int, float] = {}  # splits of the newest day that has any
+        self._old: dict[int, float] = {}  # the marks before them, by symbol
         self._split_day: int | None = None  # None until that day's first window
 
     def note(self, event: MarketEvent) -> None:
@@ -87,20 +95,21 @@ class Marks:
         self.prices[symbol] = price
 
     def split(self, symbol: int, ratio: float) -> None:
-        """A split takes effect: the price is divided, and bars that span it do not mark.
+        """A split takes effect: the price is divided; spanning bars and late prints do not mark.
 
         Called when its day opens, before the day's first window.
         """
-        self.prices[symbol] /= ratio
         if self._split_day is not None:
-            self._ratios, self._split_day = {}, None
+            self._ratios, self._old, self._split_day = {}, {}, None
+        self._old.setdefault(symbol, self.price(symbol))
+        self.prices[symbol] /= ratio
         self._ratios[symbol] = self._ratios.get(symbol, 1.0) * ratio
 
     def eligible(self, window: Window) -> Prices:
         """The eligible rows of a window; those of the newest are kept."""
         known = self._known
         if known is None or known.window is not window:
-            known = self._known = eligible_prices(window, self._ratios_on(window.day))
+            known = self._known = eligible_prices(window, self._ratios_on(window.day), self._old)
         return known
 
     def _ratios_on(self, day: int) -> Mapping[int, float] | None:

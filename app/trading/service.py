@@ -41,7 +41,7 @@ class BacktestService(ABC):
         return event.high
 
     def alert(self) -> bool:
-        """Whether valuation and risk are to be triggered at every T."""
+        """Whether valuation and risk are to be triggered at the slice that was scanned first."""
         return False
 
     def attach(self, kind: Kind = Kind.INLINE) -> None:

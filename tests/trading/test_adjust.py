@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.model import Items, StreamType, join_items, make_items, stream_code
@@ -119,6 +119,7 @@ def test_several_splits_multiply_and_other_symbols_stay() -> None:
     assert found["v"][1, 0] == 60
 
 
+@settings(deadline=None)
 @given(
     price=st.integers(1, 10**6).map(lambda cents: cents / 100),
     size=st.integers(0, 10**6),

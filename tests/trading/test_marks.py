@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.model import Flag, Items, Window
@@ -85,6 +85,54 @@ def test_splits_of_a_day_multiply_and_those_of_another_are_forgotten() -> None:
     assert marks.prices.tolist() == [12, 30]
 
 
+@pytest.mark.parametrize(
+    ("price", "mark"),
+    [
+        (70.0, 10.0),  # late: as before the split
+        (43.1, 10.0),  # within 7 ** 0.25 = 1.6266 of 70
+        (113.8, 10.0),
+        (43.0, 43.0),
+        (113.9, 113.9),
+        (12.5, 12.5),
+    ],
+)
+def test_late_prints_of_the_day_of_a_split_do_not_mark(price: float, mark: float) -> None:
+    marks = noted(trade(0, M[0], 70), trade(1, M[0], 70))
+    marks.split(0, 7.0)
+    note(marks, window([trade(0, M[1], price), trade(1, M[1], 75)], day=1))
+    assert marks.prices.tolist() == [mark, 75]
+    note(marks, window([bar(0, M[2], price, price, price, price)], day=1))
+    assert marks.price(0) == mark
+    note(marks, window([trade(0, M[3], price)], day=2))  # another day: no split
+    assert marks.price(0) == price
+
+
+def test_late_prints_of_a_reverse_split_and_of_two_splits() -> None:
+    marks = noted(trade(0, M[0], 5), trade(1, M[0], 60))
+    marks.split(0, 0.1)
+    marks.split(1, 2.0)
+    marks.split(1, 3.0)
+    rows = [trade(0, M[1], 5.1), trade(1, M[1], 59.0), trade(0, M[1], 49.0), trade(1, M[1], 10.1)]
+    late = [trade(0, M[2], 4.9), trade(1, M[2], 61.0)]
+    note(marks, window([*rows, *late], day=1))
+    assert marks.prices.tolist() == [49, 10.1]
+
+
+def test_a_small_split_is_not_told_apart_from_an_ordinary_day() -> None:
+    marks = noted(trade(0, M[0], 105))
+    marks.split(0, 1.05)
+    note(marks, window([trade(0, M[1], 105)], day=1))
+    assert marks.price(0) == 105
+
+
+def test_without_a_mark_before_the_split_nothing_is_late() -> None:
+    marks = Marks(2)
+    marks.split(0, 7.0)
+    note(marks, window([trade(0, M[1], 70)], day=1))
+    assert marks.price(0) == 70
+
+
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 1), st.integers(0, 9), st.integers(1, 99), st.booleans()),

@@ -78,12 +78,17 @@ class Barrier:
             if not hold.cut:
                 self._cut(hold, cause, event)
 
-    def fail(self, rank: int, error: HandlerError) -> None:
-        """Keep this failure if it is the first by rank."""
+    def fail(self, rank: int, error: HandlerError, *, replace: bool = False) -> None:
+        """Keep this failure if it is the first by rank; or instead of the same subscriber's."""
         with self._changed:
             self.stirred = True
-            if self._failure is None or rank < self._failed_rank:
+            if self._failure is None or rank < self._failed_rank + replace:
                 self._failure, self._failed_rank = error, rank
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a failure is kept."""
+        return self._failure is not None
 
     def take_failure(self) -> HandlerError | None:
         """The first failure by rank since the last call."""

@@ -33,6 +33,13 @@ class WatchdogError(BusError):
     """A handler held the barrier for too long."""
 
 
+class HandlerInterrupt(BaseException):
+    """Ends an inline handler that holds the barrier; what catches Exception lets it pass."""
+
+    def __init__(self) -> None:
+        super().__init__("it held the barrier for too long (services.watchdog_s)")
+
+
 def event_time_ns(event: Any) -> int:
     """The T of an event; 0 for what has none."""
     if isinstance(event, MarketEvent):
@@ -43,11 +50,15 @@ def event_time_ns(event: Any) -> int:
 
 
 class HandlerError(TapedeckError):
-    """A subscriber raised; ``__cause__`` is what it raised."""
+    """A subscriber raised; ``__cause__`` is what it raised.
+
+    ``time_ns`` is the T of the event, or the one that the cause names: a run of slices is one
+    event, and where it was cut must not be seen.
+    """
 
     def __init__(self, subscriber: str, event: Any, cause: BaseException) -> None:
         self.subscriber, self.event = subscriber, event
-        self.time_ns: int = event_time_ns(event)
+        self.time_ns: int = getattr(cause, "time_ns", 0) or event_time_ns(event)
         self.__cause__ = cause
         when = f" at {format_time(self.time_ns)}" if self.time_ns else ""
         super().__init__(

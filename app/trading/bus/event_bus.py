@@ -54,8 +54,9 @@ class EventBus(Rounds):
         """Handle events of exactly these types. Ranks are unique, and order what is published.
 
         ``phase`` is needed for ``MarketEvent``. ``scan`` says, of a market event, the first slice
-        that this subscriber must be given alone (``high`` for none); ``alert`` whether valuation
-        and risk are to be triggered at every T. Both are called while nothing is being handled.
+        that this subscriber must be given alone (``high`` for none); ``alert``, asked next, whether
+        valuation and risk are to be triggered at its first slice, which then goes alone. Both are
+        called while nothing is being handled.
         """
         return self._add(_PLACES[kind](self, name, rank, handlers, phase, scan, alert))
 
@@ -155,5 +156,5 @@ class EventBus(Rounds):
 
     @property
     def alert(self) -> bool:
-        """Whether some subscriber wants to be triggered at every T."""
+        """Whether some subscriber wants valuation and risk triggered at the next slice."""
         return any(ask() for ask in self._roster.alerts)

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from app.trading.bus.barrier import Barrier
-from app.trading.bus.errors import BusError, ClosedError, HandlerError
+from app.trading.bus.errors import BusError, ClosedError, HandlerError, HandlerInterrupt
 from app.trading.bus.port import Phase, Port, inside
 from app.trading.bus.roster import Roster
 from app.trading.bus.turn import HOLDER, Turn
@@ -176,8 +176,11 @@ class Rounds:
             spot.at = port
             try:
                 port.begin()
-            except HandlerError as error:
-                self.barrier.fail(port.rank, error)
+            except HandlerError as error:  # it says more than what the watch may have told
+                self.barrier.fail(port.rank, error, replace=True)
+            except HandlerInterrupt:
+                if not self.barrier.has_failed:  # it is meant for a bus around this one
+                    raise
         spot.at = None
 
     def _prepare(self) -> None:

@@ -1,13 +1,15 @@
 """The watch over inline handlers: it names the one that hangs, while it hangs.
 
-An inline handler cannot be interrupted, and no time may be spent on watching it. So one thread a
-process looks at the buses that deliver, four times a limit; a handler that stays at the same
-event until the limit is over is told of. The thread ends when no bus has delivered for a while.
+No time may be spent on watching an inline handler. So one thread a process looks at the buses that
+deliver, four times a limit; a handler that stays at the same event until the limit is over is told
+of, and interrupted: in Python code at once, in a call that blocks when it returns. The thread ends
+when no bus has delivered for a while.
 """
 
 from __future__ import annotations
 
 import logging
+from ctypes import c_ulong, py_object, pythonapi
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any
@@ -15,9 +17,9 @@ from weakref import WeakKeyDictionary
 
 from app.times import format_time
 from app.trading.bus.barrier import Barrier
-from app.trading.bus.errors import HandlerError, WatchdogError
+from app.trading.bus.errors import HandlerError, HandlerInterrupt, WatchdogError
 from app.trading.bus.port import Port
-from app.trading.bus.turn import Turn
+from app.trading.bus.turn import HOLDER, Turn
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Spot:
         return (None, 0) if self.turn.held else None
 
     def tell(self, place: Place) -> None:
-        """The handler that is there hangs: say so, and fail the drain as soon as it returns."""
+        """The handler that is there hangs: say so, and fail the drain as soon as it ends."""
         port = self.at
         event = port.event_at(place) if port is not None else None
         if port is None or event is None:  # it has just returned
@@ -55,60 +57,64 @@ class Spot:
             port.name, type(event).__name__, format_time(error.time_ns), self.limit_s,
         )  # fmt: skip
 
+    def interrupt(self, place: Place) -> None:
+        """End the handler that is there: an endless loop would hold its thread for ever.
+
+        Should it have returned this very moment, the drain fails all the same, a few steps on.
+        """
+        thread = self.turn.held.get(HOLDER)
+        if thread is not None and self.place() == place:
+            pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread), py_object(HandlerInterrupt))
+
 
 class _Look:
     """What was seen of a bus."""
 
-    def __init__(self, limit_s: float) -> None:
-        self.next_s = monotonic() + limit_s / _LOOKS
+    def __init__(self, next_s: float) -> None:
+        self.next_s = next_s
         self.place: Place | None = None
         self.since_s = 0.0
         self.told = False
 
 
-class Watch:
-    """The thread that looks."""
+class Looks:
+    """The buses that are looked at. Times are given, in (monotonic) seconds."""
 
     def __init__(self) -> None:
-        self._changed = Condition()
-        self._looks: WeakKeyDictionary[Spot, _Look] = WeakKeyDictionary()
-        self.thread: Thread | None = None
-        self._wakes_s = 0.0
+        self._of: WeakKeyDictionary[Spot, _Look] = WeakKeyDictionary()
 
-    def add(self, spot: Spot) -> None:
+    def __len__(self) -> int:
+        return len(self._of)
+
+    @property
+    def next_s(self) -> float:
+        """When the next one is to be looked at; 0 where there is none."""
+        return min((look.next_s for look in self._of.values()), default=0.0)
+
+    def add(self, spot: Spot, now_s: float) -> None:
         """Look at it until nothing is delivered there."""
-        with self._changed:
-            spot.watched = True
-            self._looks[spot] = look = _Look(spot.limit_s)
-            if self.thread is None:
-                self.thread = Thread(target=self._run, name="BusWatch", daemon=True)
-                self.thread.start()
-            elif look.next_s < self._wakes_s:
-                self._changed.notify()
+        spot.watched = True
+        self._of[spot] = _Look(now_s + spot.limit_s / _LOOKS)
 
-    def _run(self) -> None:
-        with self._changed:
-            while self._looks:
-                for spot in list(self._looks):
-                    self._look(spot)
-                    del spot  # this thread keeps no bus alive
-                self._wakes_s = min((look.next_s for look in self._looks.values()), default=0.0)
-                self._changed.wait(max(0.0, self._wakes_s - monotonic()))
-            self.thread = None
+    def look(self, now_s: float) -> None:
+        """At all whose time has come."""
+        for spot in list(self._of):
+            if now_s >= self._of[spot].next_s:
+                self._look(spot, now_s)
 
-    def _look(self, spot: Spot) -> None:
-        look, now_s = self._looks[spot], monotonic()
-        if now_s < look.next_s:
-            return
+    def _look(self, spot: Spot, now_s: float) -> None:
+        look = self._of[spot]
         look.next_s = now_s + spot.limit_s / _LOOKS
         place = spot.place()
         if place is None and look.place is None and self._is_let_go(spot):
             return
         if place is None or place[0] is None or place != look.place:
             look.place, look.since_s, look.told = place, now_s, False
-        elif not look.told and now_s - look.since_s >= spot.limit_s:
-            look.told = True
-            spot.tell(place)
+        elif now_s - look.since_s >= spot.limit_s:
+            if not look.told:
+                look.told = True
+                spot.tell(place)
+            spot.interrupt(place)
 
     def _is_let_go(self, spot: Spot) -> bool:
         """Look no more; a delivery that begins from now on sees the flag and asks again."""
@@ -116,8 +122,36 @@ class Watch:
         if spot.place() is not None:
             spot.watched = True
             return False
-        del self._looks[spot]
+        del self._of[spot]
         return True
+
+
+class Watch:
+    """The thread that looks."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._looks = Looks()
+        self.thread: Thread | None = None
+        self._wakes_s = 0.0
+
+    def add(self, spot: Spot) -> None:
+        """Look at it until nothing is delivered there."""
+        with self._changed:
+            self._looks.add(spot, monotonic())
+            if self.thread is None:
+                self.thread = Thread(target=self._run, name="BusWatch", daemon=True)
+                self.thread.start()
+            elif self._looks.next_s < self._wakes_s:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        with self._changed:
+            while self._looks:
+                self._looks.look(monotonic())
+                self._wakes_s = self._looks.next_s
+                self._changed.wait(max(0.0, self._wakes_s - monotonic()))
+            self.thread = None
 
 
 watch = Watch()

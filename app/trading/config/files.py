@@ -21,6 +21,7 @@ from app.trading.section_checks import Draft, Finding, cross_findings, dates_of
 from app.trading.sections import BacktestConfig
 
 MAX_BYTES = 2**20
+_NO_NAME = (OSError, ValueError, RuntimeError)  # too long, with a NUL, links in a circle
 _ANY_DATE = date(2020, 1, 2)  # to look at a calendar without a range
 
 
@@ -66,14 +67,18 @@ def parse_backtest_config(
 
 def _find(path: FilePath, name: str, within: FilePath | None) -> FilePath:
     found = path.absolute()
-    if within is not None:
-        root = within.resolve()
-        found = (root / path).resolve()
-        if not found.is_relative_to(root):
-            raise ConfigError([f"{name}: lies outside of the folder of configurations"])
-    if found.is_file():
-        return found
-    if found.is_dir():
+    try:
+        if within is not None:
+            root = within.resolve()
+            found = (root / path).resolve()
+            if not found.is_relative_to(root):
+                raise ConfigError([f"{name}: lies outside of the folder of configurations"])
+        if found.is_file():
+            return found
+        is_folder = found.is_dir()
+    except _NO_NAME as error:
+        raise ConfigError([f"{name!r} cannot be the name of a file"]) from error
+    if is_folder:
         raise ConfigError([f"{name}: is a folder; name a YAML file in it"])
     raise ConfigError([f"{name}: no such file{_like(found, '.yaml', '.yml')}"])
 
@@ -172,9 +177,15 @@ def _strategy_file(
     if file is None:
         return
     found = folder / file
-    if within is not None and not found.resolve().is_relative_to(within.resolve()):
+    try:
+        outside = within is not None and not found.resolve().is_relative_to(within.resolve())
+        is_file = found.is_file()
+    except _NO_NAME:
+        yield path, f"{file!r} cannot be the name of a file"
+        return
+    if outside:
         yield path, f"{file!r} lies outside of the folder of configurations"
     elif found.suffix != ".py":
         yield path, f"came {file!r}; allowed: a .py file"
-    elif not found.is_file():
+    elif not is_file:
         yield path, f"no file {file!r} beside the configuration{_like(found, '.py')}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.trading.bus import HandlerError, Kind, Subscriber
+from app.trading.bus import EventBus, HandlerError, Kind, Subscriber
 from app.trading.events import TimerEvent, WarningEvent
 from tests.trading.bus.tools import (
     PATIENCE_S,
@@ -146,6 +146,36 @@ def test_equal_time_events_ordered_by_rank_not_arrival(kind: Kind) -> None:
     bus.close()
     assert arrivals == ["high", "low"]
     assert texts.seen == ["low", "high"]
+
+
+class Publisher:
+    """Answers a timer. In a set its place hangs on its hash, as an address does."""
+
+    def __init__(self, bus: EventBus, rank: int, name: str, place: int) -> None:
+        self.name, self._place = name, place
+        self._port = bus.subscribe(name, rank, {TimerEvent: self._on_timer})
+
+    def __hash__(self) -> int:
+        return self._place
+
+    def _on_timer(self, event: TimerEvent) -> None:
+        self._port.publish(warning(self.name))
+
+
+def test_equal_time_events_ordered_by_id_or_hash() -> None:
+    """Naive: those that publish stand in a set. Two sets of places, two orders."""
+    naive, ours = [], []
+    for places in ((1, 2, 3), (3, 2, 1)):
+        bus = make_bus()
+        texts = Texts(bus)
+        terms = zip((30, 10, 20), "cab", places, strict=True)
+        publishers = [Publisher(bus, rank, name, place) for rank, name, place in terms]
+        bus.publish(timer("go"))
+        bus.drain()
+        naive.append([one.name for one in set(publishers)])
+        ours.append(texts.seen)
+    assert naive[0] != naive[1]
+    assert ours == [["a", "b", "c"], ["a", "b", "c"]]
 
 
 def test_bounded_queues_that_block_each_other() -> None:

@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from app.trading.orders import Order, OrderType
+from app.times import MINUTE_NS
+from app.trading.events import OrderApprovedEvent
+from app.trading.orders import Order, OrderType, Side
 from tests.trading.execution.kit import Pit, order
+from tests.trading.execution.test_properties import Player
 from tests.trading.harness import bar, minute
 
 Bar = tuple[float, float, float, float]
@@ -17,20 +20,23 @@ Fills = Callable[[list[Bar], int, Order], Fill | None]
 
 
 def ours(bars: list[Bar], known: int, one: Order) -> Fill | None:
+    """A strategy sends the order at its last known bar; all bars lie in one window."""
     pit = Pit()
-    rows = [bar(0, minute(i), *b) for i, b in enumerate(bars)]
-    pit.play(*rows[:known])
-    pit.approve(one)
-    pit.play(*rows[known:])
-    return next(
-        (((f.ts_event_ns - minute(1)) // (minute(1) - minute(0)), f.price) for f in pit.fills),
-        None,
-    )
+    now_ns = minute(known)
+    approved = OrderApprovedEvent(ts_event_ns=now_ns, orders=(one,))
+    pit.attach(Player({now_ns: [approved]}, pit.bus, alone=False))
+    pit.play(*(bar(0, minute(i), *b) for i, b in enumerate(bars)))
+    found = [((f.ts_event_ns - minute(1)) // MINUTE_NS, f.price) for f in pit.fills]
+    assert len(found) < 2
+    return found[0] if found else None
 
 
 def _reached(one: Order, b: Bar) -> bool:
     price = one.limit_price if one.type is OrderType.LIMIT else one.stop_price
-    return price is None or b[2] <= price <= b[1] or (one.type is OrderType.STOP and b[1] <= price)
+    if price is None:
+        return True
+    falls = (one.side is Side.BUY) is (one.type is OrderType.LIMIT)
+    return b[2] <= price if falls else b[1] >= price
 
 
 def naive_close(bars: list[Bar], known: int, one: Order) -> Fill | None:
@@ -63,8 +69,10 @@ def check_not_at_the_close(fills: Fills) -> None:
 
 
 def check_gap(fills: Fills) -> None:
-    bars: list[Bar] = [(100, 100, 100, 100), (94, 95, 93, 94)]
-    assert fills(bars, 1, order(1, "stop", "sell", stop=98.0)) == (1, 94.0)
+    down: list[Bar] = [(100, 100, 100, 100), (94, 95, 93, 94)]
+    assert fills(down, 1, order(1, "stop", "sell", stop=98.0)) == (1, 94.0)
+    up: list[Bar] = [(100, 100, 100, 100), (106, 107, 105, 106)]
+    assert fills(up, 1, order(1, "stop", stop=102.0)) == (1, 106.0)
 
 
 def check_later_bars_only(fills: Fills) -> None:
@@ -75,18 +83,24 @@ def check_later_bars_only(fills: Fills) -> None:
 
 
 def test_limit_and_stop_fills_at_the_bars_close() -> None:
+    bars: list[Bar] = [(100, 100, 100, 100), (100, 103, 97, 99.5)]
+    assert naive_close(bars, 1, order(1, "limit", limit=98.0)) == (1, 99.5)
     with pytest.raises(AssertionError):
         check_not_at_the_close(naive_close)
     check_not_at_the_close(ours)
 
 
-def test_gap_through_a_stop_filled_at_the_stop() -> None:
+def test_a_gap_through_a_stop_filled_at_the_stop() -> None:
+    bars: list[Bar] = [(100, 100, 100, 100), (94, 95, 93, 94)]
+    assert naive_stop(bars, 1, order(1, "stop", "sell", stop=98.0)) == (1, 98.0)
     with pytest.raises(AssertionError):
         check_gap(naive_stop)
     check_gap(ours)
 
 
-def test_order_filled_on_the_bar_that_caused_it() -> None:
+def test_a_strategys_order_filled_on_the_bar_that_caused_it() -> None:
+    bars: list[Bar] = [(100, 103, 97, 100), (101, 104, 96, 100)]
+    assert naive_same_bar(bars, 1, order(1)) == (0, 100)
     with pytest.raises(AssertionError):
         check_later_bars_only(naive_same_bar)
     check_later_bars_only(ours)

@@ -14,6 +14,9 @@ from tests.trading.harness import DAYS, bar, minute, quote, trade
 
 Bar = tuple[float, float, float, float]
 MARKET, LIMIT, STOP = order(1), order(1, "limit", limit=99.0), order(1, "stop", stop=102.0)
+STOP_LIMIT = order(1, "stop_limit", stop=102.0, limit=103.0)
+TRAILING = order(1, "trailing_stop", trail=2.0)  # its level is 102
+ON_OPEN = order(1, "market_on_open")
 
 # Entry, then exits at 104 and 96. Bars; what fills with (order, bar from 1, price), flags of the
 # last fill.
@@ -46,6 +49,22 @@ BRACKETS: list[tuple[str, Order, list[Bar], list[tuple[str, int, float]], tuple[
      [("1", 1, 102), ("3", 1, 96)], ("ambiguous",)),
     ("an entry at the open of a limit", LIMIT, [(98.5, 105, 98, 104)],
      [("1", 1, 98.5), ("2", 1, 104)], ()),
+    ("after a stop-limit inside, as after a stop", STOP_LIMIT, [(100, 103, 95, 102)],
+     [("1", 1, 102), ("3", 1, 96)], ("ambiguous",)),
+    ("a stop-limit triggered inside, filled at its limit: not the profit", STOP_LIMIT,
+     [(100, 105, 97, 102.5), (103, 103.5, 100, 101)], [("1", 1, 103)], ()),
+    ("a stop-limit that is triggered and rests leaves its exits waiting", STOP_LIMIT,
+     [(100, 105, 95, 104)], [], ()),
+    ("after a stop inside, an open below its exit's stop came before", STOP, [(95, 103, 95, 103)],
+     [("1", 1, 102), ("3", 1, 96)], ("ambiguous",)),
+    ("a stop-limit at the open: both work that bar", STOP_LIMIT, [(102.5, 105, 100, 104)],
+     [("1", 1, 102.5), ("2", 1, 104)], ()),
+    ("a stop through which it gaps is an entry at the open: both", STOP, [(103, 105, 95, 104)],
+     [("1", 1, 103), ("3", 1, 96)], ("ambiguous",)),
+    ("after a trailing stop inside only the stop works", TRAILING,
+     [(100, 105, 97, 104), (104.5, 105, 104, 105)], [("1", 1, 102), ("2", 2, 104.5)], ()),
+    ("a market-on-open entry after its open is for tomorrow", ON_OPEN, [(100, 105, 95, 104)],
+     [], ()),
     ("exits wait while the entry does", LIMIT, [(100, 105, 99.5, 104), (104, 105, 100, 101)],
      [], ()),
 ]  # fmt: skip
@@ -68,6 +87,23 @@ def test_brackets(
     if len(fills) == 2:
         other = "3" if fills[1][0] == "2" else "2"
         assert pit.states(other)[-1] == "cancelled sibling_filled"
+
+
+@pytest.mark.parametrize("policy", ["next_bar", "realistic"])
+def test_exits_of_a_market_on_open_entry_work_in_the_bar_of_the_open(policy: str) -> None:
+    """It fills at the open under every policy, so what follows in the bar comes after it."""
+    pit = Pit({"policy": policy})
+    pit.approve(*bracket(ON_OPEN, 104.0, 90.0))
+    pit.play(bar(0, minute(0), 100, 105, 99, 104, volume=1e6))
+    assert pit.filled() == [("1", 100.0, 100.0), ("2", 100.0, 104.0)]
+
+
+def test_a_stop_limit_exit_within_the_bar_of_its_entry() -> None:
+    """It fills at its stop, not at the open of 95, which came before the entry at 102."""
+    pit = Pit()
+    pit.approve(*bracket(STOP, None, 96.0, type="stop_limit", limit=94.0))
+    pit.play(bar(0, minute(0), 95, 103, 94.5, 103))
+    assert pit.filled() == [("1", 100.0, 102.0), ("3", 100.0, 96.0)]
 
 
 def test_a_short_bracket_is_the_mirror() -> None:
@@ -245,9 +281,34 @@ def test_oco(
         assert pit.states(other)[-1] == "cancelled sibling_filled"
 
 
+# Orders of a group that met the bar before the one that fills; they have moved by then, and must
+# not be asked again: the naive version fills the first at 103, at 100.
+MOVED: list[tuple[str, Order, Order, Bar, float]] = [
+    ("a trailing level moves after the test: 98 was not reached",
+     order(1, "trailing_stop", "sell", trail=2.0), order(2, "limit", "sell", limit=104.0),
+     (100, 105, 99, 104), 104.0),
+    ("a stop-limit that this bar triggers did not rest at its open",
+     order(1, "stop_limit", stop=102.0, limit=101.0), order(2, "limit", limit=98.0),
+     (100, 103, 97, 103), 98.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "first", "second", "one", "price"), MOVED)
+def test_an_order_of_a_group_meets_a_bar_once(
+    what: str, first: Order, second: Order, one: Bar, price: float
+) -> None:
+    pit = Pit()
+    pit.play(bar(0, minute(0), 100, 100, 100, 100))
+    pit.approve(*oco(first, second))
+    pit.play(bar(0, minute(1), *one))
+    assert pit.filled() == [("2", 100.0, price)], what
+    assert pit.fills[0].flags == ()
+
+
 def test_oco_across_symbols_and_sizes() -> None:
     pit = Pit(symbols=("AAA", "BBB"))
-    pair = oco(order(1, "limit", limit=99.0), order(2, "limit", limit=50.0, symbol="BBB"))
+    two = order(2, "limit", limit=50.0, symbol="BBB", quantity=150.0)
+    pair = oco(order(1, "limit", limit=99.0), two)
     pit.approve(*pair)
     pit.play(bar(0, minute(0), 98, 98, 98, 98), bar(1, minute(0), 49, 49, 49, 49))
     assert pit.filled() == [("1", 100.0, 98.0)]
@@ -309,6 +370,28 @@ def test_a_reduce_only_order_is_cancelled_when_another_fill_closes_the_position(
     pit.approve(order(3, side="sell"))
     pit.play(flat(1, 100))
     assert pit.states(2)[-1] == "cancelled nothing_to_reduce"
+
+
+def test_an_entry_that_may_only_reduce_is_cancelled_with_its_exits() -> None:
+    pit = Pit()
+    pit.approve(*bracket(order(1, side="sell", reduce_only=True), 96.0, 104.0))
+    assert [pit.states(n)[-1] for n in "123"] == [
+        "cancelled nothing_to_reduce", "cancelled entry_cancelled", "cancelled entry_cancelled",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", ["next_bar", "immediate"])
+def test_an_order_that_fills_whole_or_not_is_not_cut_to_the_position(policy: str) -> None:
+    pit = Pit({"policy": policy})
+    pit.approve(order(1, quantity=60.0))
+    pit.play(flat(0, 100))
+    pit.approve(order(2, side="sell", tif="fok", reduce_only=True))
+    pit.play(flat(1, 101))
+    assert pit.filled() == [("1", 60.0, 100.0)]
+    assert pit.states(2)[-1] == "cancelled not_filled_at_once"
+    pit.approve(order(3, side="sell", quantity=60.0, tif="fok", reduce_only=True))
+    pit.play(flat(2, 102))
+    assert pit.filled()[1:] == [("3", 60.0, 101.0 if policy == "immediate" else 102.0)]
 
 
 def test_each_strategy_reduces_its_own_position() -> None:

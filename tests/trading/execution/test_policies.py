@@ -260,6 +260,16 @@ def test_changes_and_cancels_travel_too() -> None:
     assert pit.rejected() == []
 
 
+def test_post_only_is_judged_by_the_quote_before_its_arrival() -> None:
+    """It arrives with the second quote, before that is known: the first is its market."""
+    pit = Pit(latency(latency_ms=100.0))
+    at = minute(0)
+    pit.play(quote(0, at, 99, 100))
+    pit.approve(order(1, "limit", limit=100.5, post_only=True))
+    pit.play(quote(0, at + 100 * MS, 101, 102))
+    assert pit.rejected() == [("1", "post_only_would_take")]
+
+
 def test_a_late_moc_is_refused_when_it_arrives() -> None:
     pit = Pit(latency(latency_ms=100.0))
     pit.at(minute(380))

@@ -267,10 +267,24 @@ def test_what_always_holds(
             positions[holder] = after
     assert all(e.quantity >= e.filled for e in terms.values())
     assert_group_exits(orders, filled)
+    changed = {
+        e.order_id for events in script.values() for e in events
+        if isinstance(e, ModifyApprovedEvent)
+    }  # fmt: skip
+    assert_oco({k: o for k, o in orders.items() if o.role is Role.OCO}, changed, filled)
+
+
+def assert_oco(orders: dict[str, Order], changed: set[str], filled: dict[str, float]) -> None:
+    """A group fills no more than its largest order, where none was changed."""
+    for group in {o.group_id for o in orders.values()}:
+        members = [o for o in orders.values() if o.group_id == group]
+        if not changed & {o.order_id for o in members}:
+            total = sum(filled.get(o.order_id, 0.0) for o in members)
+            assert total <= max(o.quantity for o in members)
 
 
 def assert_group_exits(orders: dict[str, Order], filled: dict[str, float]) -> None:
-    """Exits never fill more than their entry did, nor an OCO group more than its largest."""
+    """Exits never fill more than their entry did."""
     for entry in orders.values():
         if entry.role is Role.ENTRY:
             exits = [o for o in orders.values() if o.parent_id == entry.order_id]

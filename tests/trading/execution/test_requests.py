@@ -208,6 +208,17 @@ def test_exits_follow_the_quantity_of_their_entry() -> None:
     assert pit.filled() == [("1", 150.0, 100.0), ("3", 150.0, 96.0)]
 
 
+def test_an_exit_works_no_more_than_its_entry_has_filled() -> None:
+    """The entry of 100 gets 40, its exit is asked to work 80, then the entry gets 50 more."""
+    pit = Pit({"policy": "realistic"})
+    pit.approve(*bracket(order(1, "limit", limit=100.5), 104.0))
+    pit.play(trade(0, minute(0), 100, 400))
+    pit.modify(2, quantity=80.0)
+    assert pit.updates(2)[-1].quantity == 40.0
+    pit.play(trade(0, minute(1), 100, 500))
+    assert pit.updates(2)[-1].quantity == 80.0
+
+
 def test_an_exit_may_be_modified_before_its_entry_fills() -> None:
     pit = Pit()
     pit.approve(*bracket(order(1), 104.0, 96.0))

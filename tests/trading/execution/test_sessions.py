@@ -8,6 +8,7 @@ import pytest
 
 from app.model import Items
 from app.trading.context import Close
+from app.trading.due import Agenda
 from tests.trading.execution.kit import Pit, order
 from tests.trading.harness import DAYS, bar, days_of, minute, quote, trade
 
@@ -72,6 +73,49 @@ def test_an_order_sent_just_before_the_close_expires_with_it() -> None:
     pit.approve(order(1))
     pit.roll()
     assert pit.states(1)[-1] == "expired session_closed"
+
+
+# Every type that rests, with a price that the first day never reaches, the next day's bar, and
+# what the order gets there: the gap over night is at the open.
+OVER_NIGHT: list[tuple[str, dict[str, Any], tuple[float, float, float, float], float | None]] = [
+    ("buy limit", {"limit": 95.0}, (94, 96, 93, 95), 94),
+    ("buy limit", {"limit": 95.0}, (97, 98, 94, 95), 95),
+    ("sell limit", {"limit": 105.0}, (106, 107, 104, 105), 106),
+    ("buy stop", {"stop": 105.0}, (110, 111, 109, 110), 110),
+    ("sell stop", {"stop": 95.0}, (90, 91, 89, 90), 90),
+    ("buy stop_limit", {"stop": 105.0, "limit": 107.0}, (106, 111, 105, 110), 106),
+    ("buy stop_limit", {"stop": 105.0, "limit": 107.0}, (110, 111, 106, 110), 107),
+    ("buy stop_limit", {"stop": 105.0, "limit": 107.0}, (110, 111, 108, 110), None),
+    ("sell trailing_stop", {"trail": 5.0}, (90, 91, 89, 90), 90),
+    ("buy trailing_stop", {"trail": 5.0}, (104, 106, 103, 104), 105),
+    ("buy market_on_open", {}, (103, 104, 102, 103), 103),
+]
+
+
+@pytest.mark.parametrize(("what", "terms", "one", "price"), OVER_NIGHT)
+@pytest.mark.parametrize("tif", ["day", "gtc"])
+@pytest.mark.parametrize("sent", [5, LAST, LAST + 30])
+def test_every_type_over_the_close(
+    what: str, terms: dict[str, Any], one: tuple[float, float, float, float],
+    price: float | None, tif: str, sent: int,
+) -> None:  # fmt: skip
+    """Sent in the session DAY expires at the close; sent at or after it, it is for the next."""
+    side, type = what.split()
+    pit = Pit(days=EXTENDED)
+    tomorrow = bar(0, minute(0, EXTENDED[1]), *one)
+    pit.market.add([tomorrow])
+    pit.play(flat(0, 100, 0, EXTENDED))
+    pit.at(minute(sent, EXTENDED[0]))
+    pit.approve(order(1, type, side, tif=tif, **terms))
+    waits = tif == "day" and (sent >= LAST or type == "market_on_open")
+    assert pit.states(1) == (["accepted"] if waits else ["accepted", "working"])
+    pit.roll()
+    if tif == "day" and not waits:
+        assert pit.states(1)[-1] == "expired session_closed"
+        assert pit.updates(1)[-1].ts_event_ns == EXTENDED[0].close_ns
+        price = None
+    pit.play(tomorrow)
+    assert pit.filled() == ([] if price is None else [("1", 100.0, price)])
 
 
 def test_an_order_for_the_next_session_expires_at_its_close() -> None:
@@ -324,6 +368,6 @@ def test_a_session_that_began_after_the_close_is_closed_at_its_end() -> None:
     pit.engine.open_day(0, late)
     pit.day = 0
     pit.approve(order(1))
-    pit.engine._due.clear()  # as if the close had been missed
+    pit.engine._agenda = Agenda()  # as if the close had been missed
     pit.end()
     assert pit.states(1)[-1] == "expired session_closed"

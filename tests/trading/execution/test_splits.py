@@ -84,6 +84,18 @@ def test_the_filled_part_is_restated_as_well() -> None:
     assert pit.filled() == [("1", 40.0, 700.0), ("1", 420.0, 100.0)]
 
 
+def test_a_trailing_level_is_no_price_on_the_grid() -> None:
+    pit = Pit(actions=[split(7.0)])
+    pit.play(flat(0, 700.0))
+    pit.approve(order(1, "trailing_stop", "sell", trail=5.0, tif="gtc"))  # 695 / 7, 5 / 7
+    pit.roll()
+    assert pit.updates(1)[-1].stop_price == 99.28571429
+    pit.play(flat(0, 101.0, 1), flat(1, 100.2857143, 1), flat(2, 100.28571429, 1))
+    assert [(f.price, f.ts_event_ns) for f in pit.fills] == [
+        (100.28571429, minute(3, DAYS[1])),
+    ]  # fmt: skip
+
+
 def test_a_trailing_stop_keeps_its_distance_in_the_new_terms() -> None:
     pit = Pit(actions=[split(7.0)])
     pit.play(flat(0, 700.0))
@@ -156,11 +168,14 @@ def test_aapl_through_its_split_with_resting_orders(real_data: Path) -> None:
     pit.approve(order(5, "trailing_stop", "sell", trail=4.9, **terms))  # 0.70 below
     pit.approve(order(6, **terms))
     pit.approve(order(7, "limit", limit=640.5, **terms))  # 91.50, below the day's low
+    pit.approve(order(8, "stop_limit", "sell", stop=642.6, limit=641.9, **terms))  # 91.80, 91.70
+    pit.approve(order(9, "market_on_open", "sell", **terms))
     pit.roll()
-    told = [pit.updates(n)[-1] for n in range(1, 8)]
+    told = [pit.updates(n)[-1] for n in range(1, 10)]
     assert [(u.quantity, u.limit_price, u.stop_price) for u in told] == [
         (70.0, 92.46, None), (70.0, 91.9, None), (70.0, None, 92.5), (70.0, None, 91.8),
         (70.0, None, 91.54285714), (70.0, None, None), (70.0, 91.5, None),
+        (70.0, 91.7, 91.8), (70.0, None, None),
     ]  # fmt: skip
     pit.play(monday)
 
@@ -172,6 +187,8 @@ def test_aapl_through_its_split_with_resting_orders(real_data: Path) -> None:
         "s-5": (91.99, 189),  # 92.69 - 0.70, within 11:08
         "s-2": (91.89, 190),  # open of 11:10
         "s-4": (91.8, 192),  # within 11:11: 91.86 to 91.73
+        "s-8": (91.8, 192),  # all of which lies within its limit
+        "s-9": (92.69, 330),  # open of 13:30, the first regular one
     }
     assert all(f.quantity == 70.0 and not f.flags for f in pit.fills)
     assert {f.arrival_price for f in pit.fills} == {92.24285714}  # 645.70 / 7

@@ -93,6 +93,26 @@ def test_a_tick_at_the_time_of_the_order_is_one_it_has_seen() -> None:
     assert pit.filled() == [("1", 100.0, 101.0)]
 
 
+def test_a_quote_at_the_time_of_the_order_is_one_it_has_seen() -> None:
+    pit = Pit()
+    pit.play(quote(0, T, 99, 100))
+    pit.approve(order(1), order(2, "limit", limit=100.0))
+    assert pit.filled() == []
+    pit.play(quote(0, T + 1, 101, 102))
+    assert pit.filled() == [("1", 100.0, 102.0)]
+
+
+def test_the_first_quote_and_no_trade_sets_a_trailing_level() -> None:
+    """The last trade was at 100; the bid is 95, and 93 is the level."""
+    pit = Pit()
+    pit.market.add([quote(0, T + S, 95, 96)])
+    pit.play(trade(0, T, 100.0))
+    pit.approve(order(1, "trailing_stop", "sell", trail=2.0))
+    assert pit.updates(1)[-1].stop_price is None
+    pit.play(quote(0, T + S, 95, 96), quote(0, T + 2 * S, 93, 94))
+    assert [(f.price, f.ts_event_ns) for f in pit.fills] == [(93.0, T + 2 * S)]
+
+
 def test_several_trades_of_one_slice_are_met_in_their_order() -> None:
     pit = Pit()
     pit.play(trade(0, T, 100.0))

@@ -14,7 +14,7 @@ from app.model import Items, make_items
 from app.times import MINUTE_NS
 from app.trading.context import CorporateAction, Instrument
 from app.trading.events import CashEvent
-from tests.trading.harness import DAYS, bar, days_of, minute
+from tests.trading.harness import DAYS, bar, days_of, minute, trade
 from tests.trading.portfolio.desk import Desk, fill
 
 M = [minute(n) for n in range(20)]
@@ -136,6 +136,24 @@ def test_actions_of_symbols_that_are_not_held_or_not_of_the_run() -> None:
     desk.send(fill(1, DAYS[1].open_ns, 10, 6))
     assert desk.position().mark == 5
     assert desk.state.equity == 100_000 - 60 + 50
+
+
+def test_a_late_print_from_before_the_split_does_not_mark() -> None:
+    """100 at 700 become 700 at 100; 699.5 is of the old shares, whoever prints it."""
+    desk = Desk(
+        days=DAYS, fills=[fill(1, minute(1), 100, 700)],
+        actions=[CorporateAction("AAA", DAYS[1].date, "split", 7.0)],
+    )  # fmt: skip
+    desk.start()
+    desk.play(bar(0, minute(0), 700, 700, 700, 700))
+    desk.roll()
+    opened = DAYS[1].open_ns
+    desk.play(trade(0, opened + 1, 699.5), trade(0, opened + 2, 101.0), trade(0, opened + 3, 699.5))
+    desk.end()
+    desk.engine.finish("completed")
+    values = [v for c in desk.seen.curves for v in c.equity.tolist()]
+    assert values[-1] == 30_000 + 700 * 101
+    assert max(values) == values[-1]
 
 
 def apple(folder: Path, day: str) -> Items:

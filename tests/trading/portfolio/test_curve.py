@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import TapedeckError
@@ -19,7 +19,7 @@ from app.trading.bus import Phase
 from app.trading.context import CorporateAction
 from app.trading.events import FillEvent, MarketEvent, PortfolioStateEvent
 from app.trading.sections import PortfolioSection
-from app.trading.services.portfolio.values import market_values
+from app.trading.values import market_values
 from tests.trading.harness import (
     DAYS,
     ELIGIBLE,
@@ -268,11 +268,13 @@ def play(play: Play, cuts: set[int]) -> Desk:
     return desk
 
 
+@settings(deadline=None)
 @given(any_play())
 def test_the_curve_is_the_slow_one(one: Play) -> None:
     assert points(play(one, one.cuts)) == slow_curve(one.rows, one.fills)
 
 
+@settings(deadline=None)
 @given(any_play())
 def test_where_windows_are_cut_says_nothing(one: Play) -> None:
     whole, parts, single = (play(one, cuts) for cuts in (set(), one.cuts, set(range(1, 99))))
@@ -289,6 +291,7 @@ def said(event: object) -> list[object]:
     return [getattr(event, name) for name in names if name != "ts_created_ns"]
 
 
+@settings(deadline=None)
 @given(any_play())
 def test_states_lie_on_the_curve(one: Play) -> None:
     """Every state, and so the one at the regular close, is the curve's newest point."""
@@ -336,3 +339,13 @@ def test_rows_of_many_symbols_at_one_time() -> None:
         (M[1], 100_010, 99_850, 160, 160),
         (M[2], 100_020, 99_850, 170, 170),
     ]
+
+
+def test_what_was_told_of_the_curve_never_changes() -> None:
+    desk = Desk(fills=[fill(1, minute(1), 10, 100)])
+    desk.start()
+    desk.play(*(bar(0, minute(n), 100, 100, 100, 100 + n) for n in range(3)))
+    desk.end()
+    for column in (getattr(desk.seen.curves[0], name) for name in ("times_ns", "cash", "equity")):
+        with pytest.raises(ValueError, match="read-only"):
+            column[0] = 0

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.trading.context import CorporateAction
@@ -126,12 +126,14 @@ def booked(number: int, now_ns: int, one: Event) -> FillEvent:
     )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(any_event(), max_size=12), st.lists(any_action(), max_size=3))
 def test_it_all_adds_up(events: list[Event], actions: list[CorporateAction]) -> None:
     desk = run(events, actions)
     assert Bookkeeper().check(desk.seen.events) == len(desk.states) >= 3
 
 
+@settings(deadline=None)
 @given(st.lists(any_event(), max_size=12))
 def test_round_trips_add_up_to_what_was_realised(events: list[Event]) -> None:
     """Of positions that are closed again at the end, all costs are in the round trips too."""
@@ -153,6 +155,7 @@ def test_round_trips_add_up_to_what_was_realised(events: list[Event]) -> None:
     assert all(t.mae is not None and t.mfe is not None and t.mae <= t.mfe for t in desk.trips)
 
 
+@settings(deadline=None)
 @given(st.lists(any_event(), max_size=8), st.lists(any_action(), max_size=2))
 def test_fills_that_come_twice_change_nothing(
     events: list[Event], actions: list[CorporateAction]

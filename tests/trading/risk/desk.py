@@ -23,8 +23,9 @@ from app.trading.events import (
     WarningEvent,
 )
 from app.trading.orders import Order, OrderState, OrderType, Role, Side
-from app.trading.sections import RiskSection
+from app.trading.sections import PortfolioSection, RiskSection
 from app.trading.service import BacktestService
+from app.trading.services.portfolio import PortfolioService
 from app.trading.services.risk import RiskEngine
 from tests.trading.harness import DAYS, Stage, bar, minute
 
@@ -54,24 +55,30 @@ class HandPortfolio(BacktestService):
     def value(self, event: ValuationTriggerEvent) -> None:
         self.publish(
             PortfolioStateEvent(
-                ts_event_ns=event.ts_event_ns, cash="0", equity=self.equity, gross_exposure=0.0,
-                net_exposure=0.0, realised=0.0, unrealised=0.0, fees=0.0, positions=(),
+                ts_event_ns=event.ts_event_ns, cash=str(self.equity), equity=self.equity,
+                gross_exposure=0.0, net_exposure=0.0, realised=0.0, unrealised=0.0, fees=0.0,
+                positions=(),
             )
         )  # fmt: skip
 
 
 class Desk:
-    """Day one is open; ``price`` plays bars, ``ask`` a batch, ``fill`` and ``update`` execution."""
+    """Day one is open; ``price`` plays bars, ``ask`` a batch, ``fill`` and ``update`` execution.
+
+    ``real``: the account is a PortfolioService's, which begins with ``equity`` as cash.
+    """
 
     def __init__(
         self, equity: float = 10_000, symbols: Sequence[str] = ("AAA", "BBB"),
         prices: Mapping[str, float] | None = None, context: Mapping[str, Any] | None = None,
-        **section: Any,
+        real: bool = False, **section: Any,
     ) -> None:  # fmt: skip
         self.stage = Stage(symbols, **(context or {}))
         self.portfolio = HandPortfolio(self.stage.bus, equity)
         self.risk = RiskEngine.from_config(RiskSection(**section), self.stage.bus)
-        self.stage.attach(self.portfolio, self.risk)
+        cash = PortfolioSection(initial_cash=equity)
+        account = PortfolioService.from_config(cash, self.stage.bus) if real else self.portfolio
+        self.stage.attach(account, self.risk)
         self.stage.start()
         self._minute, self._orders, self._fills = 0, 0, 0
         self.play({"AAA": 100.0, "BBB": 50.0} if prices is None else prices)

@@ -172,11 +172,13 @@ def test_history_is_of_regular_bars_before_a_time() -> None:
 
 
 def test_what_the_feed_delivers_may_be_said_beforehand() -> None:
-    streams = [Stream("BBB", StreamType.BAR, 1), Stream("BBB", StreamType.QUOTE)]
+    streams = {Stream("BBB", StreamType.BAR, 1): {0, 1}, Stream("BBB", StreamType.QUOTE): {0}}
     buffer = MarketBuffer(["AAA", "BBB"], DAYS, streams=streams)
     has = {(s, k.value) for s in (0, 1) for k in StreamType if buffer.has(s, k, 0)}
     assert has == {(1, "bars"), (1, "quotes")}
-    assert buffer.ends(1) is None
+    assert not buffer.has(1, StreamType.QUOTE, 1)
+    assert (buffer.ends(0), buffer.ends(1)) == (None, DAYS[1].end_ns)
+    assert MarketBuffer(["AAA"], DAYS).ends(0) == DAYS[-1].end_ns
     assert len(buffer.words) == 0
 
 
@@ -196,9 +198,11 @@ def test_the_official_close_is_known_at_the_days_end() -> None:
     assert [buffer.official_close(s, 0, end - 1) for s in range(4)] == [None] * 4
     assert [buffer.official_close(s, 0, end) for s in range(4)] == [
         Close(10.0, "last_minute", end), Close(21.0, "auction", end),
-        Close(33.0, "daily", end), None,
+        Close(33.0, "daily", end), Close(13.0, "last_minute", end),
     ]  # fmt: skip
     assert buffer.official_close(3, 0, end + 5) == Close(44.0, "daily", end + 5)
+    buffer.note_close(0, 0, Close(11.0, "daily", end))
+    assert buffer.official_close(0, 0, end) == Close(11.0, "daily", end)
     assert buffer.official_close(0, 1, DAYS[1].end_ns) is None
     feed(buffer, in_order([bar(0, minute(0, DAYS[2]), 1, 1, 1, 1)]), [], 2)
     assert buffer._auctions == {}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from app.model import Flag
+from app.times import format_time
 from app.trading.bus import HandlerError, Kind
 from app.trading.events import BarEvent, MarketEvent, QuoteEvent, TradeEvent
 from app.trading.services.strategy import StrategyRunner
@@ -290,6 +291,36 @@ def test_what_raises_is_told_with_file_line_callback_and_time(
         f"one.py, line 4, in {where}: strategy 'one' failed at {time}: "
         "ZeroDivisionError: division by zero"
     ) in str(caught.value)
+    assert format_time(caught.value.time_ns) == time  # not the end of a run of slices
+
+
+def test_a_strategy_that_calls_exit_fails_the_run(tmp_path: Path) -> None:
+    source = HEAD + "class A(Strategy):\n    def on_bar(self, ctx, bar): exit(5)\n"
+    stage = Stage()
+    make(stage, tmp_path, source)
+    stage.start()
+    with pytest.raises(HandlerError, match=r"one\.py, line 3, in on_bar: .*: SystemExit: 5"):
+        stage.play(bar(0, minute(0), 1, 1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ctx.order('AAA', 'buy', 1)", "ctx.signal('AAA', 1)", "ctx.schedule('close-1m')",
+        "ctx.cancel(self.sent)",
+    ],
+)  # fmt: skip
+def test_nothing_can_be_asked_from_another_thread(tmp_path: Path, call: str) -> None:
+    source = HEAD + (
+        "from concurrent.futures import ThreadPoolExecutor\nclass A(Strategy):\n"
+        "    def on_bar(self, ctx, bar):\n        self.sent = ctx.order('AAA', 'buy', 1, limit=1)\n"
+        f"        ThreadPoolExecutor(1).submit(lambda: {call}).result()\n"
+    )
+    stage = Stage()
+    make(stage, tmp_path, source)
+    stage.start()
+    with pytest.raises(HandlerError, match="asked from another thread"):
+        stage.play(bar(0, minute(0), 1, 1, 1, 1))
 
 
 def test_a_bad_call_is_told_at_the_line_that_made_it(tmp_path: Path) -> None:

@@ -79,6 +79,11 @@ def check(folder: Path, source: str, **keys: Any) -> None:
             HEAD + "class A(Strategy):\n    def __init__(self):\n        self.x = [][0]\n", {},
             "one.py, line 4: A(): IndexError: list index out of range",
         ),
+        (HEAD + "import sys\nsys.exit(3)\n", {}, "one.py, line 3: SystemExit: 3"),
+        (
+            HEAD + "class A(Strategy):\n    def __init__(self):\n        exit(3)\n", {},
+            "one.py, line 4: A(): SystemExit: 3",
+        ),
         (
             HEAD + "class A(Strategy):\n    def __init__(self, x):\n        self.x = x\n", {},
             "one.py, line 2: A(): TypeError: A.__init__() missing 1 required positional",

@@ -143,6 +143,10 @@ def test_an_order_has_the_terms_that_were_given(
         ({"take_profit": 9, "reduce_only": True}, "a reduce_only order cannot have take_profit"),
         ({"take_profit": 9, "exit_tif": "x"}, "exit_tif is 'x'; allowed: day"),
         ({"stop_loss": 0}, "stop_loss is 0; needed: a number above 0"),
+        ({"tag": 7}, "tag is 7; needed: text"),
+        ({"tag": "a\ud800"}, "tag is 'a\\ud800'; needed: text"),
+        ({"reduce_only": "yes"}, "reduce_only is 'yes'; needed: True or False"),
+        ({"limit": 5, "post_only": 1}, "post_only is 1; needed: True or False"),
     ],
 )
 def test_a_bad_order_is_refused_at_the_call(asker: Asker, terms: dict[str, Any], said: str) -> None:
@@ -241,6 +245,7 @@ def test_signals(asker: Asker) -> None:
         (("AAA", "long"), "direction is 'long'"),
         (("AAA", 1, 0), "strength is 0; needed: a number above 0"),
         (("AAA", 1, 1.5), "strength is 1.5; needed: above 0, at most 1"),
+        (("AAA", 1, 1, None), "tag is None; needed: text"),
     ],
 )
 def test_a_bad_signal_is_refused(asker: Asker, args: tuple[Any, ...], said: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from tests.core.harness import DAY1, DAY2, DAY3, MINUTE, SECOND, open_ns, quote, trade, write
 
 DAYS = (DAY1, DAY2, DAY3)
-MINUTES = 60  # of each day: the first so many, then the last one
+MINUTES = 50  # of each day: the first so many, then the last one
 
 
 def bars_of(

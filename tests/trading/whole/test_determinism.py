@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.managers.system_manager.backtest import BacktestEngine, BacktestResult
+from app.managers.system_manager.market import CatalogMarket
 from app.times import MINUTE_NS
 from app.trading.bus import EventBus, Kind, Port
 from tests.core.harness import DAY1, DAY2, DAY3, open_ns
 from tests.trading.whole.market import write_market
 
 STRATEGIES = Path(__file__).parent / "strategies" / "busy.py"
+LONGEST_S = 0.0005  # ten times what an event takes from one thread to the next
 SERVICES = ("execution", "portfolio", "strategy", "risk", "audit")
 KINDS: dict[str, dict[str, str]] = {
     "inline": dict.fromkeys(SERVICES, "inline"),
@@ -39,6 +42,7 @@ def config(kind: str, **sections: Any) -> dict[str, Any]:
         "risk": {
             "sizing": {"method": "fraction_of_equity", "value": 0.05}, "shortable": "all",
             "intraday_buying_power": 2.0, "drawdown": {"limit_pct": 0.2, "action": "cancel"},
+            "daily_loss": {"limit_pct": 0.002, "action": "flatten"},
         },
         "execution": {
             "commission": {"per_share": 0.005, "minimum": 1.0},
@@ -54,12 +58,15 @@ def config(kind: str, **sections: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run(folder: Path, catalog: Path, wish: Mapping[str, Any]) -> BacktestResult:
+def run(
+    folder: Path, catalog: Path, wish: Mapping[str, Any], runs: Path | None = None
+) -> BacktestResult:
+    """``runs``: one for many runs, as its index takes a while to make."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "run.yaml"
     path.write_text(json.dumps(wish), "utf-8")
     engine = BacktestEngine.from_config(
-        path, catalog=str(catalog), runs=folder / "runs", report=True
+        path, catalog=str(catalog), runs=runs or folder / "runs", report=True
     )
     result = engine.run()
     assert result.outcome == "completed", result.cause
@@ -90,7 +97,7 @@ class Sleepy:
     def wrap(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
         def slow(event: Any) -> None:
             if self._dice.random() < 0.02:
-                time.sleep(self._dice.random() * 0.002)
+                time.sleep(self._dice.random() * LONGEST_S)
             handler(event)
 
         return slow
@@ -102,8 +109,18 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
 def inline(tmp_path_factory: pytest.TempPathFactory, catalog: Path) -> BacktestResult:
     return run(tmp_path_factory.mktemp("inline"), catalog, config("inline"))
+
+
+@pytest.fixture(scope="module")
+def inline_artifacts(inline: BacktestResult) -> dict[str, str]:
+    return artifacts(inline)
 
 
 def test_the_market_makes_them_busy(inline: BacktestResult) -> None:
@@ -114,13 +131,14 @@ def test_the_market_makes_them_busy(inline: BacktestResult) -> None:
     assert {f["strategy_id"] for f in fills} == {"brackets", "reverting"}
     assert {f["symbol"] for f in fills} == {"AAA", "BBB", "CCC"}
     assert len(fills) > 50
+    assert any('"risk_halt"' in payload for _, payload in events(inline))
 
 
 @pytest.mark.parametrize("kind", ["threaded", "async", "mixed"])
 @pytest.mark.parametrize("seed", range(20))
 def test_kinds_of_subscriber_and_hostile_timing_change_no_byte(
-    tmp_path: Path, catalog: Path, inline: BacktestResult, kind: str, seed: int,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, catalog: Path, inline: BacktestResult, inline_artifacts: dict[str, str],
+    kind: str, seed: int, runs: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     sleepy, subscribe = Sleepy(seed), EventBus.subscribe
 
@@ -130,28 +148,31 @@ def test_kinds_of_subscriber_and_hostile_timing_change_no_byte(
         return subscribe(self, name, rank, handlers, **terms)
 
     monkeypatch.setattr(EventBus, "subscribe", slowed)
-    result = run(tmp_path, catalog, config(kind))
+    result = run(tmp_path, catalog, config(kind), runs)
     assert result.events_digest == inline.events_digest
     assert result.digest == inline.digest
-    assert artifacts(result) == artifacts(inline)
+    assert artifacts(result) == inline_artifacts
 
 
 def test_hash_seeds_change_no_byte(tmp_path: Path, catalog: Path, inline: BacktestResult) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(json.dumps(config("inline")), "utf-8")
-    for seed in ("0", "1", "2", "3", "4"):
-        runs = tmp_path / seed
+
+    def told(seed: int) -> Any:
         command = [
             sys.executable, "-m", "app.cli", "backtest", str(path), "--catalog", str(catalog),
-            "--runs", str(runs), "--json",
+            "--runs", str(tmp_path / str(seed)), "--json",
         ]  # fmt: skip
         done = subprocess.run(
-            command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True
+            command, env=os.environ | {"PYTHONHASHSEED": str(seed)}, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
-        assert told["events_digest"] == inline.events_digest
-        assert told["digest"] == inline.digest
+        return json.loads(done.stdout)
+
+    with ThreadPoolExecutor(2) as pool:
+        for one in pool.map(told, range(5)):
+            assert one["events_digest"] == inline.events_digest
+            assert one["digest"] == inline.digest
 
 
 @pytest.mark.parametrize("minute", [20, 45])
@@ -170,6 +191,23 @@ def test_no_event_up_to_t_changes_with_the_future(
     assert before[len(known) :] != after[len(known) :], "the future was not changed"
     assert any("trailing_stop" in payload for _, payload in known)
     assert any('"role":"take_profit"' in payload for _, payload in known)
+
+
+@pytest.mark.parametrize("ahead_ns", [0, 10 * MINUTE_NS])
+def test_look_ahead(tmp_path: Path, ahead_ns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Naive: columns are filled ahead of the clock, and whoever asks gets what is there. With a
+    reader that is let see ten minutes more, events before T change with the future."""
+    view = CatalogMarket._view
+    monkeypatch.setattr(CatalogMarket, "_view", lambda self, now_ns: view(self, now_ns + ahead_ns))
+    reading = [{"id": "reading", "file": str(STRATEGIES), "name": "Reading"}]
+    time_ns = open_ns(DAY2) + 30 * MINUTE_NS
+    known = []
+    for name, changed_after_ns in (("as it was", None), ("changed", time_ns)):
+        root = write_market(tmp_path / name, 2, changed_after_ns)
+        result = run(tmp_path / f"{name} run", root, config("inline", strategies=reading))
+        known.append([row for row in events(result) if row[0] <= time_ns])
+    assert len(known[0]) > 100
+    assert (known[0] == known[1]) is (ahead_ns == 0)
 
 
 def events(result: BacktestResult) -> list[tuple[int, str]]:

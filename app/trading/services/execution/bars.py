@@ -88,7 +88,7 @@ def _stop_limit(
         return found._replace(takes=found.at_once) if found.why is Why.FILLS else _TRIGGERED
     if high < stop:
         return MISS[Why.STOP_NOT_REACHED]
-    if stop <= limit and high <= limit:
+    if high <= limit:
         return Outcome(Why.FILLS, stop, False, True)
     if close < limit or (touch and close == limit):
         return Outcome(Why.FILLS, limit)

@@ -167,7 +167,7 @@ class Book:
         """Whether an order may only reduce, and cannot. An exit whose entry still works may."""
         if not order.order.reduce_only or self.reducible(order):
             return False
-        entry = order.group.entry if order.group is not None else None
+        entry = order.group.entry if order.is_child and order.group is not None else None
         return entry is None or not entry.live
 
     def cancel_reducing(self, order: WorkingOrder, now_ns: int) -> None:

@@ -55,6 +55,9 @@ def _set_quantity(order: WorkingOrder, quantity: float) -> None:
                 child.asked = quantity
                 child.quantity = quantity if not order.filled else child.quantity
     order.quantity = order.asked = quantity
+    entry = order.group.entry if order.is_child and order.group is not None else None
+    if entry is not None and entry.filled:
+        order.quantity = min(quantity, entry.filled)
 
 
 def split(order: WorkingOrder, ratio: float, instrument: Instrument) -> bool:

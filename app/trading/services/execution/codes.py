@@ -83,7 +83,7 @@ class Why(StrEnum):
 
 SENTENCES: dict[Why, str] = {
     Why.FILLS: "The order filled.",
-    Why.PARTLY: "A part of the order filled; the liquidity that it may use was smaller.",
+    Why.PARTLY: "A part of the order filled; what it may use, or may reduce, was smaller.",
     Why.BEGAN_BEFORE: "The data begins before the order came to rest.",
     Why.POST_CLOSE: "Nothing fills between the close and the end of the grace.",
     Why.ZERO_VOLUME: "Nothing traded in the bar.",

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from app.model import Items, StreamType, pick_items
+from app.model import Ints, Items, StreamType, pick_items
 from app.trading.adjust import split_ratios
 from app.trading.context import RunContext
 from app.trading.events import EventBase, FillEvent
 from app.trading.orders import Order, OrderType
-from app.trading.sections import ExecutionSection, FillPolicy
-from app.trading.services.execution.codes import SENTENCES, Reason, Why
+from app.trading.sections import ExecutionSection
+from app.trading.services.execution.codes import SENTENCES, Reason, Reject, Why
 from app.trading.services.execution.history import History
 from app.trading.services.execution.judge import judge, trailed
 from app.trading.services.execution.outcome import Row, Source
@@ -62,6 +62,7 @@ class _Part(NamedTuple):
 
     day: int
     tape: Tape
+    release_ns: Ints
     usable: list[Why]
 
 
@@ -72,27 +73,25 @@ def explain(
     """Why ``order`` did or did not fill, oldest first, at most the ``newest`` rows.
 
     ``order`` is as it was approved. ``events``: all that the run published about it, in order
-    (OrderUpdateEvent, ModifyApprovedEvent, FillEvent); of a bracket's exit the fills of its entry
-    as well; those of other orders are passed over. Only rows that ``context.market`` still keeps
-    at ``now_ns`` can be judged.
+    (OrderUpdateEvent, ModifyApprovedEvent, FillEvent, OrderRejectedEvent); of a bracket's exit
+    the fills of its entry as well; those of other orders are passed over. Only rows that
+    ``context.market`` still keeps at ``now_ns`` can be judged.
     """
     history = History(order, events, context, section)
-    if history.rested_ns is None:
-        return [_waiting(history, now_ns)]
     end_ns = now_ns if history.ended_ns is None else min(now_ns, history.ended_ns)
+    if history.rested_ns is None:
+        why = Why.WAITS_FOR_ENTRY if history.order.is_child else Why.NOT_AT_REST
+        return [_explanation(why, end_ns, end_ns, "", {})]
     parts = list(_parts(history, context, end_ns))
     story = _Story(history, section)
-    skip = max(0, sum(len(part.usable) for part in parts) - newest)
+    # Of the slice in which it ended, rows may have come after its end.
+    alive = sum(int(part.release_ns.searchsorted(end_ns)) for part in parts)
+    skip = max(0, alive - newest)
     for part in parts:
         passed = min(skip, len(part.usable))
         story.tell(part, passed)
         skip -= passed
     return story.finished(end_ns)[-newest:]
-
-
-def _waiting(history: History, now_ns: int) -> Explanation:
-    why = Why.WAITS_FOR_ENTRY if history.order.is_child else Why.NOT_AT_REST
-    return _explanation(why, now_ns, now_ns, "", {})
 
 
 def _explanation(
@@ -117,7 +116,8 @@ def _parts(history: History, context: RunContext, end_ns: int) -> Iterator[_Part
         ratios = split_ratios(context, day)
         usable = usability(items, source, halts_of(context, symbol), ratios)
         none = np.zeros(len(items), np.int64)
-        yield _Part(day, make_tape(source, items, none, none), usable)
+        tape = make_tape(source, items, none, none)
+        yield _Part(day, tape, items["release_ns"], usable)
 
 
 def _items(context: RunContext, symbol: int, source: Source, day: int, end_ns: int) -> Items:
@@ -134,82 +134,97 @@ class _Story:
     def __init__(self, history: History, section: ExecutionSection) -> None:
         self._history, self._order = history, history.order
         self._touch = section.fill_on_touch
-        self._realistic = section.policy is FillPolicy.REALISTIC
-        self._fills = list(history.fills)
         self._told: list[Explanation] = []
 
     def tell(self, part: _Part, skip: int) -> None:
         """Judge a day's rows; of the first ``skip`` only what they do to the order counts."""
         self._history.begin_day(part.day)
-        if skip:
-            self._pass(part, skip)
-        for at in range(skip, len(part.usable)):
-            row = part.tape.row(at)
-            self._tell_row(row, self._judge(row, part.usable[at]))
+        for at in range(self._pass(part, skip), len(part.usable)):
+            told = self._tell_row(part.tape.row(at), part.usable[at])
+            if told is not None and at >= skip:
+                self._told.append(told)
 
     def finished(self, end_ns: int) -> list[Explanation]:
-        """All that was told, with fills that no row of the price source made."""
-        for fill in self._fills:
-            if fill.ts_event_ns <= end_ns:
-                self._tell_fill(fill)
-        return sorted(self._told, key=lambda told: told.time_ns)
+        """All that was told, with fills that no row made which can be judged."""
+        self._history.advance(end_ns + 1)
+        fills = [_of_fill(fill, fill.price_time_ns, {}) for fill in self._history.untaken]
+        return sorted(self._told + fills, key=lambda told: told.time_ns)
 
-    def _pass(self, part: _Part, count: int) -> None:
-        order, tape = self._order, part.tape
-        if order.type is OrderType.TRAILING_STOP:
-            for at in range(count):
-                self._judge(tape.row(at), part.usable[at])
-        last_ns = tape.row(count - 1).release_ns
-        self._history.advance(last_ns)
+    def _pass(self, part: _Part, skip: int) -> int:
+        """Pass over whole slices of the first ``skip`` rows; how many rows these are.
+
+        A trailing level moves with each row, so none is passed over.
+        """
+        order, release_ns = self._order, part.release_ns
+        first = skip
+        if skip < len(release_ns):
+            first = int(release_ns.searchsorted(release_ns[skip]))
+        if not first or order.type is OrderType.TRAILING_STOP:
+            return 0
+        last_ns = int(release_ns[first - 1])
+        self._history.begin_slice(last_ns)
+        self._history.advance(last_ns + 1)
+        self._history.untaken.clear()
         order.met |= any(
-            why is Why.FILLS and start_ns >= order.from_ns
-            for why, start_ns in zip(part.usable[:count], tape.start_ns[:count], strict=True)
+            why is Why.FILLS and start >= order.from_ns
+            for why, start in zip(part.usable[:first], part.tape.start_ns[:first], strict=True)
         )
-        self._fills = [f for f in self._fills if f.ts_event_ns > last_ns]
+        return first
 
-    def _judge(self, row: Row, usable: Why) -> tuple[Why, dict[str, float]]:
-        """What a row did by its own prices, and those; a trailing level moves after the test."""
-        order = self._order
-        self._history.advance(row.release_ns)
-        prices = _prices(order, row)
+    def _tell_row(self, row: Row, usable: Why) -> Explanation | None:
+        """What a row did to the order; None where it was not at work any more."""
+        order, now_ns = self._order, row.release_ns
+        self._history.begin_slice(now_ns)
         if not order.at_work:
-            return Why.NOT_AT_REST, prices
-        if usable is not Why.FILLS:
-            return usable, prices
-        why = judge(order, row, self._touch).why
-        if why not in _NOT_MET:
-            order.met = True
-            if order.type is OrderType.TRAILING_STOP and not order.triggered:
-                order.stop = round(trailed(order, row), 8)
-        return why, prices
-
-    def _tell_row(self, row: Row, judged: tuple[Why, dict[str, float]]) -> None:
-        why, prices = judged
+            return None
+        prices = _prices(order, row)
+        fill, why = None, usable
+        if usable is Why.FILLS:
+            outcome = judge(order, row, self._touch)
+            why = outcome.why
         if why is Why.FILLS:
-            made = [f for f in self._fills if f.ts_event_ns == row.release_ns]
-            if made:
-                self._fills.remove(made[0])
-                self._tell_fill(made[0], row, prices)
-                return
-            why = self._hindrance(row.release_ns)
-        self._told.append(_explanation(why, row.release_ns, row.start_ns, row.source, prices))
+            # The policy prices bars anew, but there is one a time; ticks may be many.
+            price = None if row.source is Source.BARS else outcome.price
+            fill = self._history.take_fill(now_ns, price)
+            why = self._hindrance(now_ns) if fill is None else why
+        if usable is Why.FILLS and why not in _NOT_MET:
+            self._follow(row, why)
+        if fill is not None:
+            return _of_fill(fill, row.start_ns, prices)
+        return _explanation(why, now_ns, row.start_ns, row.source, prices)
 
-    def _hindrance(self, time_ns: int) -> Why:
+    def _hindrance(self, now_ns: int) -> Why:
         """What kept a row from filling the order, though its prices did not."""
-        reasons = {e.reason for e in self._history.updates if e.ts_event_ns == time_ns}
-        if Reason.NOTHING_TO_REDUCE in reasons:
+        reason = self._history.take(
+            now_ns, Reason.NOTHING_TO_REDUCE, Reason.SIBLING_FILLED, Reason.EXIT_FILLED,
+            Reason.TRIGGERED,
+        )  # fmt: skip
+        if reason == Reason.NOTHING_TO_REDUCE:
             return Why.NOTHING_TO_REDUCE
-        if Reason.SIBLING_FILLED in reasons or not self._realistic:
+        if reason in (Reason.SIBLING_FILLED, Reason.EXIT_FILLED):
             return Why.SIBLING_FIRST
         return Why.NO_LIQUIDITY
 
-    def _tell_fill(
-        self, fill: FillEvent, row: Row | None = None, prices: dict[str, float] | None = None
-    ) -> None:
-        why = Why.PARTLY if "partial" in fill.flags else Why.FILLS
-        start_ns = fill.price_time_ns if row is None else row.start_ns
-        found = {**(prices or {}), "price": fill.price, "quantity": fill.quantity}
-        self._told.append(_explanation(why, fill.ts_event_ns, start_ns, fill.source, found))
+    def _follow(self, row: Row, why: Why) -> None:
+        """The order after a row that it met; a trailing level moves after the test."""
+        order, now_ns = self._order, row.release_ns
+        order.met = True
+        if why is Why.FILLS:
+            self._history.take(now_ns, Reason.NOTHING_TO_REDUCE)
+        elif why is Why.TRIGGERED:
+            self._history.take(now_ns, Reason.TRIGGERED)
+        elif why is Why.WOULD_TAKE:
+            self._history.take(now_ns, Reject.POST_ONLY_WOULD_TAKE)
+        elif order.type is OrderType.TRAILING_STOP and not order.triggered:
+            order.stop = round(trailed(order, row), 8)
+        if order.at_once:
+            self._history.take(now_ns, Reason.NOT_FILLED_AT_ONCE)
+
+
+def _of_fill(fill: FillEvent, start_ns: int, prices: dict[str, float]) -> Explanation:
+    why = Why.PARTLY if "partial" in fill.flags else Why.FILLS
+    found = {**prices, "price": fill.price, "quantity": fill.quantity}
+    return _explanation(why, fill.ts_event_ns, start_ns, fill.source, found)
 
 
 def _prices(order: WorkingOrder, row: Row) -> dict[str, float]:

@@ -61,15 +61,17 @@ def first_row(order: WorkingOrder, tape: Tape, at: int) -> int | None:
     """
     if order.type is OrderType.MARKET_ON_CLOSE:
         return None
+    rests, rising, price = _resting(order, tape.source)
+    seen = _column(tape.source, order.sign, rising)
+    if rests and (tape.highest[seen] < price if rising else tape.lowest[seen] > price):
+        return None
     start_ns: Ints = tape.start_ns
     if at < len(start_ns) and start_ns[at] < order.from_ns:
         at = int(start_ns.searchsorted(order.from_ns))
     if at >= len(start_ns):
         return None
-    rests, rising, price = _resting(order, tape.source)
     if not rests:
         return at
-    seen = _column(tape.source, order.sign, rising)
     column = tape.columns[seen][at:]
     reached = column >= price if rising else column <= price
     first = int(reached.argmax())

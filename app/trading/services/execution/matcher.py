@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 from app.trading.context import RunContext
 from app.trading.events import EventBase
+from app.trading.marks import Marks
 from app.trading.orders import OrderState, OrderType, Role, TimeInForce
 from app.trading.sections import ExecutionSection, FillPolicy
 from app.trading.services.execution.agenda import Agenda, Meeting
@@ -16,7 +18,7 @@ from app.trading.services.execution.changes import lot_of
 from app.trading.services.execution.codes import SENTENCES, Reason, Reject, Why
 from app.trading.services.execution.fills import FillMaker, Price
 from app.trading.services.execution.judge import judge, trailed
-from app.trading.services.execution.known import Known, LastPrices
+from app.trading.services.execution.known import Known
 from app.trading.services.execution.latency import delays
 from app.trading.services.execution.liquidity import Pools
 from app.trading.services.execution.outcome import MISS, Outcome, Row, Source
@@ -38,7 +40,7 @@ class Matcher:
 
     def __init__(
         self, section: ExecutionSection, context: RunContext, book: Book, sessions: Sessions,
-        tapes: Tapes, agenda: Agenda, last: LastPrices, publish: Callable[[EventBase], None],
+        tapes: Tapes, agenda: Agenda, last: Marks, publish: Callable[[EventBase], None],
     ) -> None:  # fmt: skip
         self.maker = FillMaker(section, context)
         self._context = context
@@ -65,7 +67,7 @@ class Matcher:
         """An order comes to rest: data that begins from now on may fill it."""
         self.queue(order)
         last = self._last.price(order.index)
-        order.arrival_price = None if last is None else last[0]
+        order.arrival_price = None if math.isnan(last) else last
         if self._book.reduces_nothing(order):
             self._book.finish(order, OrderState.CANCELLED, Reason.NOTHING_TO_REDUCE, now_ns)
             return
@@ -130,6 +132,7 @@ class Matcher:
         now_ns = row.release_ns
         key = now_ns, meeting.row
         outcome = judge(order, row, self._touch)
+        order.met_row = key
         if outcome.why is Why.FILLS:
             outcome = self._fill_first(_Fill(order, outcome, False), row, key)
         if outcome.why is not Why.FILLS and order.live:
@@ -156,7 +159,7 @@ class Matcher:
         if group is not None and order.order.role is not Role.ENTRY:
             if group.filled_at == key:
                 return MISS[Why.SIBLING_FIRST]
-            fill = self._first(fill, row)
+            fill = self._first(fill, row, key)
         filled = self._fill_on(fill, row, key)
         if group is not None and filled and order.order.role is not Role.ENTRY:
             group.filled_at = key
@@ -164,13 +167,16 @@ class Matcher:
             return fill.outcome if filled else MISS[Why.NO_LIQUIDITY]
         return MISS[Why.SIBLING_FIRST]
 
-    def _first(self, fill: _Fill, row: Row) -> _Fill:
-        """Of a group's orders that a row fills: one at the open, then a stop, then by arrival."""
+    def _first(self, fill: _Fill, row: Row, key: tuple[int, int]) -> _Fill:
+        """Of a group's orders that a row fills: one at the open, then a stop, then by arrival.
+
+        One that has met the row already did not fill; it may have moved since, and is not asked.
+        """
         order = fill.order
         assert order.group is not None
         found = [fill]
         for other in order.group.others(order):
-            if other.at_work and other.index == order.index:
+            if other.at_work and other.index == order.index and other.met_row != key:
                 outcome = judge(other, row, self._touch)
                 if outcome.why is Why.FILLS:
                     found.append(_Fill(other, outcome, False))
@@ -198,19 +204,21 @@ class Matcher:
         if quantity:
             at = self.maker.on_row(order, outcome, row)
             flags = ("ambiguous",) if doubt else ()
-            inside = row.source is Source.BARS and (not outcome.at_once or self._realistic)
             order.triggered = order.is_stop
-            self.fill(order, quantity, at, flags, row.release_ns, row, inside)
+            self.fill(order, quantity, at, flags, row.release_ns, row)
         elif order.is_stop and not order.triggered:
             order.triggered = True
             self._book.tell(order, row.release_ns, Reason.TRIGGERED)
         return quantity > 0
 
     def fillable(self, order: WorkingOrder) -> float:
-        """What an order may fill: of a reduce-only one no more than closes the position."""
-        if order.order.reduce_only:
-            return min(order.remaining, self._book.reducible(order))
-        return order.remaining
+        """What an order may fill: of a reduce-only one no more than closes the position, and
+        nothing where it must fill whole and cannot."""
+        wanted = order.remaining
+        if not order.order.reduce_only:
+            return wanted
+        room = min(wanted, self._book.reducible(order))
+        return room if room == wanted or order.order.tif is not TimeInForce.FOK else 0.0
 
     def _obtain(self, order: WorkingOrder, wanted: float, row: Row, key: tuple[int, int]) -> float:
         """What the row's liquidity gives; all of it but under ``realistic``."""
@@ -224,12 +232,9 @@ class Matcher:
 
     def fill(
         self, order: WorkingOrder, quantity: float, at: Price, flags: tuple[str, ...],
-        now_ns: int, row: Row | None = None, inside: bool = False,
+        now_ns: int, row: Row | None = None,
     ) -> None:  # fmt: skip
-        """One fill and all that it means: its group's other orders, and reduce-only ones.
-
-        ``row`` is what filled it, ``inside`` whether somewhere within a bar.
-        """
+        """One fill by ``row`` and what it means: its group's other orders, and reduce-only ones."""
         if quantity < order.remaining:
             flags = (*flags, "partial")
         fill = self.maker.make(order, quantity, at, flags, now_ns)
@@ -237,7 +242,7 @@ class Matcher:
         self._book.fill(order, quantity, now_ns)
         if order.group is not None:
             for child in self._book.settle_group(order, quantity, now_ns):
-                if inside and row is not None:
+                if row is not None and row.start_ns < at.time_ns:  # inside a bar
                     child.entered_ns = row.release_ns
                     child.entry_sure = order.type is OrderType.LIMIT
                 if child.session < 0:

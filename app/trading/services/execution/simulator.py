@@ -23,6 +23,7 @@ from app.trading.events import (
     SessionCloseEvent,
     TimerEvent,
 )
+from app.trading.marks import Marks
 from app.trading.orders import Order, OrderState
 from app.trading.sections import ExecutionSection
 from app.trading.service import BacktestService
@@ -32,7 +33,6 @@ from app.trading.services.execution.book import Book
 from app.trading.services.execution.changes import modify, split
 from app.trading.services.execution.close import Close
 from app.trading.services.execution.codes import Reason, Reject
-from app.trading.services.execution.known import LastPrices
 from app.trading.services.execution.latency import Wire
 from app.trading.services.execution.matcher import Matcher
 from app.trading.services.execution.sessions import Sessions
@@ -55,7 +55,7 @@ class ExecutionSimulator(BacktestService):
         self._sessions = Sessions(context, section.moc_cutoff_min)
         self._tapes = Tapes(context)
         self._agenda = Agenda(self._tapes)
-        self._last = LastPrices(context)
+        self._last = Marks(len(context.symbols))
         self._matcher = Matcher(
             section, context, self._book, self._sessions, self._tapes, self._agenda, self._last,
             self.publish,

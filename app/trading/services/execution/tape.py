@@ -40,6 +40,7 @@ _SKIPS = (
     Why.FILLS, Why.ZERO_VOLUME, Why.SPANS_SPLIT, Why.ONE_SIDED, Why.CROSSED, Why.NOT_ELIGIBLE,
     Why.HALTED, Why.POST_CLOSE,
 )  # fmt: skip
+_PRICED = 3  # values up to a bar's low, a quote's ask
 _NUMBERS = {why: number for number, why in enumerate(_SKIPS)}
 
 
@@ -51,11 +52,13 @@ class Tape(NamedTuple):
     slices: Ints  # and of its slices
     start_ns: Ints
     columns: Floats  # (values, rows)
+    highest: list[float]  # of each column that orders may wait for
+    lowest: list[float]
     records: memoryview  # of the items
 
     def first_of(self, slice_: int) -> int:
         """The first row in a slice of the window, or after it."""
-        return int(self.slices.searchsorted(slice_))
+        return int(self.slices.searchsorted(slice_)) if slice_ else 0
 
     def row(self, at: int) -> Row:
         release_ns, _, _, flags, *values = _RECORD.unpack_from(self.records, at * _RECORD.size)
@@ -67,7 +70,10 @@ def make_tape(source: Source, items: Items, rows: Ints, slices: Ints) -> Tape:
     """The tape of these items, which stand at ``rows`` of a window."""
     columns = np.ascontiguousarray(items["v"].T)
     records: Any = items.view(np.uint8)
-    return Tape(source, rows, slices, starts_of(items, source), columns, records.data)
+    highest = columns[:_PRICED].max(axis=1, initial=-np.inf).tolist()
+    lowest = columns[:_PRICED].min(axis=1, initial=np.inf).tolist()
+    start_ns = starts_of(items, source)
+    return Tape(source, rows, slices, start_ns, columns, highest, lowest, records.data)
 
 
 def source_of(context: RunContext, symbol: int, day: int) -> Source | None:

@@ -43,6 +43,7 @@ class WorkingOrder:
         self.arrival_price: float | None = None
         self.triggered = False
         self.met = False
+        self.met_row = (0, 0)  # the last one that it met: release, number in its window
         self.entered_ns = 0  # release of the bar within which its entry filled
         self.entry_sure = True  # that the entry came before the stop within that bar
         self.fills = 0

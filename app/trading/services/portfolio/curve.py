@@ -15,7 +15,7 @@ from app.model import Floats, Ints
 from app.trading.events import EquityEvent
 from app.trading.services.portfolio.rows import MarkRows
 from app.trading.services.portfolio.sequences import CASH_ONLY, Step, rows_of_marks, with_steps
-from app.trading.services.portfolio.values import MICRO, market_values, micros
+from app.trading.values import MICRO, market_values, micros
 
 
 class Curve:
@@ -112,6 +112,8 @@ class Curve:
 
 def _merged(slices_ns: Ints, steps_ns: Ints) -> tuple[Ints, Ints]:
     """All times, rising, each once; and where those of the slices stand among them."""
+    if not len(steps_ns):
+        return slices_ns, np.arange(len(slices_ns))
     before = slices_ns.searchsorted(steps_ns)
     new = np.ones(len(steps_ns), np.bool_)
     new[1:] = steps_ns[1:] != steps_ns[:-1]
@@ -131,6 +133,9 @@ def _totals(changes: Ints, at: Ints, count: int) -> Ints:
 
 
 def _event(points: Ints) -> EquityEvent:
-    cash, net, gross = points[1:] / MICRO
+    times_ns, amounts = points[0].copy(), points[1:] / MICRO
     equity = (points[1] + points[2]) / MICRO
-    return EquityEvent(times_ns=points[0].copy(), equity=equity, cash=cash, gross=gross, net=net)
+    for column in (times_ns, amounts, equity):
+        column.flags.writeable = False  # an event never changes
+    cash, net, gross = amounts
+    return EquityEvent(times_ns=times_ns, equity=equity, cash=cash, gross=gross, net=net)

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.model import Floats, Ints
 from app.trading.services.portfolio.rows import MarkRows
-from app.trading.services.portfolio.values import market_values
+from app.trading.values import market_values
 
 CASH_ONLY = -1
 
@@ -55,6 +55,8 @@ def _carried(values: Floats, first: Any, at_start: Floats) -> Floats:
     missing = np.isnan(values)
     if not missing.any():
         return values
+    if missing.all():
+        return at_start
     number = np.arange(len(values))
     known = np.maximum.accumulate(np.where(missing, -1, number))
     begin = np.maximum.accumulate(np.where(first, number, 0))

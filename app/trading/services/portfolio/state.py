@@ -10,7 +10,7 @@ from app.model import Floats
 from app.trading.events import PortfolioStateEvent, PositionState
 from app.trading.services.portfolio.account import Account
 from app.trading.services.portfolio.lots import Book
-from app.trading.services.portfolio.values import from_micros, market_value, market_values
+from app.trading.values import from_micros, market_value, market_values
 
 
 def position_state(

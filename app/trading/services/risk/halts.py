@@ -5,11 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
+from app.model import Floats
 from app.times import format_time
 from app.trading.context import RunContext
 from app.trading.sections import HaltAction, LossLimit
 from app.trading.services.risk.codes import Code, Refusal, cash, percent
 
+_NEAR = 1e-9  # of a loss, by which a look ahead may be wrong
 _FAR_NS = 2**62  # a halt without an end is told as one that ends later than this
 
 
@@ -92,13 +97,44 @@ class LossLimits:
         daily.base, daily.broken = equity, None
         return lifted
 
+    @property
+    def from_highest(self) -> bool:
+        """Whether some limit hangs on the highest equity."""
+        return self._drawdown is not None and self._drawdown.broken is None
+
+    def rise(self, equity: float) -> None:
+        """It was as high as this."""
+        if self._drawdown is not None:
+            self._drawdown.base = max(equity, self._drawdown.base or equity)
+
+    def first_break(self, equities: Floats) -> int:
+        """The first of these that may break a limit; their count if none does.
+
+        One that breaks a limit is never passed over; one that is a hair from it may be named.
+        """
+        near = np.zeros(len(equities), np.bool_)
+        if self._daily is not None:
+            near |= _is_near(self._daily, equities, self._daily.base or 0.0)
+        if self._drawdown is not None:
+            highest = np.maximum.accumulate(equities)
+            near |= _is_near(
+                self._drawdown, equities, np.maximum(highest, self._drawdown.base or highest)
+            )
+        return int(near.argmax()) if near.any() else len(equities)
+
     def judge(self, equity: float) -> Iterator[LossWatch]:
         """A valuation; the limits that it breaks."""
         if self._daily is not None and self._daily.base is None:
             self._daily.base = equity
-        if self._drawdown is not None:
-            self._drawdown.base = max(equity, self._drawdown.base or equity)
+        self.rise(equity)
         return (w for w in self._watches if w.judge(equity))
+
+
+def _is_near(watch: LossWatch, equities: Floats, base: Floats | float) -> NDArray[np.bool_]:
+    """Which of these, measured from ``base``, break a limit that is not broken yet, or nearly."""
+    if watch.broken is not None:
+        return np.zeros(len(equities), np.bool_)
+    return (base > 0) & (base - equities >= base * (watch.limit.limit_pct - _NEAR))
 
 
 def _watch(code: Code, limit: LossLimit | None, base_name: str) -> LossWatch | None:

@@ -7,7 +7,6 @@ equity is that of T, with all its fills.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -33,6 +32,7 @@ from app.trading.money import plus
 from app.trading.sections import HaltAction, RiskSection
 from app.trading.service import BacktestService
 from app.trading.services.risk.book import Book
+from app.trading.services.risk.guard import LossGuard
 from app.trading.services.risk.halts import LossLimits, LossWatch
 from app.trading.services.risk.judge import Judge
 from app.trading.services.risk.limits import Moment
@@ -61,6 +61,8 @@ class RiskEngine(BacktestService):
             ModifyRequestEvent: self._judge.modify,
         }
         self._losses = LossLimits(section.daily_loss, section.drawdown)
+        self._guard = LossGuard(self._losses, self._marks, self._index)
+        self._guarded = section.daily_loss is not None or section.drawdown is not None
         self._wishes: list[Wish] = []
         self._equity: float | None = None
         self._close_ns = 0
@@ -74,7 +76,7 @@ class RiskEngine(BacktestService):
     def handlers(self) -> Mapping[type, Callable[[Any], None]]:
         wait = self._wishes.append
         return {
-            MarketEvent: self._marks.note,
+            MarketEvent: self._on_market if self._guarded else self._marks.note,
             SignalEvent: wait,
             OrderRequestEvent: wait,
             ModifyRequestEvent: wait,
@@ -88,9 +90,17 @@ class RiskEngine(BacktestService):
             SessionCloseEvent: self._on_close,
         }
 
+    def scan(self, event: MarketEvent) -> int:
+        """The first slice at which a loss may break a limit."""
+        return self._guard.scan(event) if self._guarded else event.high
+
     def alert(self) -> bool:
-        """Losses are judged at every T while a position is open."""
-        return self._book.held > 0 and self._losses.armed
+        """Whether that is the next one."""
+        return self._guard.alarm
+
+    def _on_market(self, event: MarketEvent) -> None:
+        self._guard.note(event)
+        self._marks.note(event)
 
     # -- wishes --------------------------------------------------------------------------------
 
@@ -122,7 +132,7 @@ class RiskEngine(BacktestService):
         symbol = self._index[event.symbol]
         line = self._book.line(event.strategy_id, symbol)
         self._book.move(line, plus(line.position, event.quantity * event.side.sign))
-        if math.isnan(self._marks.price(symbol)):
+        if not self._marks.time_ns(symbol):  # as the portfolio values it
             self._marks.set(symbol, event.price)
         one = self._book.orders.get(event.order_id)
         if one is not None:
@@ -147,7 +157,12 @@ class RiskEngine(BacktestService):
 
     def _on_state(self, event: PortfolioStateEvent) -> None:
         self._equity = event.equity
+        if not self._guarded:
+            return
+        self._guard.tell(event)
         broken = list(self._losses.judge(event.equity))
+        if broken:
+            self._guard.look_again()
         flattening = self._losses.flattening
         if broken or (flattening is not None and self._book.held):
             self._begin(event.ts_event_ns)
@@ -177,7 +192,9 @@ class RiskEngine(BacktestService):
 
     def _on_day_open(self, event: DayOpenEvent) -> None:
         self._close_ns = event.close_ns
-        lifted = self._losses.open_day(self._equity)
+        self._guard.settle()
+        self._guard.look_again()
+        lifted = self._losses.open_day(self._guard.equity())
         if lifted is not None:
             self._begin(event.ts_event_ns)
             self._tell(lifted, "another day has opened", active=False)

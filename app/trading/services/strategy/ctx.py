@@ -73,6 +73,7 @@ class Context(MarketAccess, OrderAccess):
 
     def _add(self, rule: Rule, name: str) -> None:
         run = self._seat.stage.run
+        self._seat.stage.check_thread()
         if self._seat.warming:
             raise RequestError(
                 "nothing can be scheduled by a bar of the warm-up; do it in on_start"

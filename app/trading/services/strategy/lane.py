@@ -18,7 +18,12 @@ from app.trading.services.strategy.base import overridden
 from app.trading.services.strategy.book import Book
 from app.trading.services.strategy.columns import interval_minutes
 from app.trading.services.strategy.ctx import Context
-from app.trading.services.strategy.loading import StrategyError, StrategyFile, forget_modules
+from app.trading.services.strategy.loading import (
+    RAISED,
+    StrategyError,
+    StrategyFile,
+    forget_modules,
+)
 from app.trading.services.strategy.rows import ROW_CALLBACKS
 from app.trading.services.strategy.seat import Seat, Stage
 from app.trading.services.strategy.slabs import Interest, LaneSlab, SliceView
@@ -90,9 +95,10 @@ class Lane:
         """Call a callback, if it is overridden."""
         callback = self.callbacks.get(name)
         if callback is not None:
+            self.seat.stage.enter()
             try:
                 callback(self.ctx, *args)
-            except Exception as error:
+            except RAISED as error:
                 raise self.failure(error) from error
 
     def give(self, rows: LaneSlab, number: int) -> None:
@@ -102,7 +108,7 @@ class Lane:
                 self._give_rows(rows, rows.edges[number], rows.edges[number + 1])
             if self.on_slice is not None and rows.sliced[number]:
                 self.on_slice(self.ctx, SliceView(rows, number))
-        except Exception as error:
+        except RAISED as error:
             raise self.failure(error) from error
 
     def _give_rows(self, rows: LaneSlab, low: int, high: int) -> None:
@@ -115,15 +121,18 @@ class Lane:
             for event, kind in zip(rows.events[low:high], kinds[low:high], strict=True):
                 handlers[kind](ctx, event)
 
-    def failure(self, error: Exception) -> StrategyError:
+    def failure(self, error: BaseException) -> StrategyError:
         """What to raise of what a callback raised: file, line, callback and time."""
         line = self._file.line_of(error) or self._class_line or 1
         callback = self._file.callback_of(error)
         within = f", in {callback}" if callback else ""
-        return StrategyError(
+        now_ns = self.seat.stage.clock.now_ns
+        failure = StrategyError(
             f"{self._file.shown}, line {line}{within}: strategy {self.strategy_id!r} failed at "
-            f"{format_time(self.seat.stage.clock.now_ns)}: {type(error).__name__}: {error}"
+            f"{format_time(now_ns)}: {type(error).__name__}: {error}"
         )
+        failure.time_ns = now_ns
+        return failure
 
     # -- before the first day ------------------------------------------------------------------
 
@@ -142,7 +151,7 @@ class Lane:
                 for bar in bars:
                     clock.now_ns = bar.release_ns
                     on_bar(ctx, bar)
-            except Exception as error:
+            except RAISED as error:
                 raise self.failure(error) from error
         seat.warming = False
         clock.now_ns = clock.start_ns

@@ -13,14 +13,22 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from app.errors import RequestError, nearest
+from app.trading.bus.errors import HandlerInterrupt
 from app.trading.services.strategy.base import CALLBACKS, Strategy, overridden
 from app.trading.services.strategy.params import ParamError, read_params
 
 _NUMBERS = itertools.count(1)
+# What a user's code may end with: exit() would take the whole process with it.
+RAISED = (Exception, SystemExit, HandlerInterrupt)
 
 
 class StrategyError(RequestError):
-    """A strategy's file, parameters or code is wrong; the message names file and line."""
+    """A strategy's file, parameters or code is wrong; the message names file and line.
+
+    ``time_ns`` is the T at which its code failed; 0 where that was before any.
+    """
+
+    time_ns: int = 0
 
 
 class _Source(SourceFileLoader):
@@ -62,7 +70,7 @@ class StrategyFile:
         try:
             self.lines = _lines(ast.parse(source, file))
             loader.exec_module(module)
-        except Exception as error:
+        except RAISED as error:
             forget_modules([self.name])
             raise self.error(_said(error, file), self.line_of(error)) from error
         return vars(module)
@@ -152,7 +160,7 @@ class StrategyFile:
             made = strategy.__new__(strategy)
             vars(made).update(values)
             strategy.__init__(made)
-        except Exception as error:
+        except RAISED as error:
             text = f"{strategy.__name__}(): {type(error).__name__}: {error}"
             raise self.error(text, self.line_of(error) or at) from error
         return made
@@ -164,7 +172,7 @@ def forget_modules(names: Iterable[str]) -> None:
         sys.modules.pop(name, None)
 
 
-def _said(error: Exception, file: str) -> str:
+def _said(error: BaseException, file: str) -> str:
     if isinstance(error, SyntaxError) and error.filename == file:
         return f"{type(error).__name__}: {error.msg}"
     return f"{type(error).__name__}: {error}"

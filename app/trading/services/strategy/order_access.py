@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,11 +19,13 @@ from app.trading.services.strategy.book import Book, OpenOrder
 from app.trading.services.strategy.seat import Seat
 from app.trading.services.strategy.terms import (
     OrderTerms,
+    is_finite,
     make_exits,
     make_order,
     positive,
     price_of,
     read_terms,
+    text,
 )
 
 _TERMS_OF = {
@@ -81,13 +82,14 @@ class OrderAccess:
             raise RequestError(f"direction is {direction!r}; needed: 1 long, -1 short or 0 flat")
         if positive("strength", strength) > 1:
             raise RequestError(f"strength is {strength!r}; needed: above 0, at most 1")
+        label = text("tag", tag)
         if self._ignores():
             return ""
         self._signals_made += 1
         signal_id = f"{self._seat.strategy_id}-s{self._signals_made}"
         self._send(
             SignalEvent(
-                ts_event_ns=self._now_ns, signal_id=signal_id, symbol=symbol, tag=tag,
+                ts_event_ns=self._now_ns, signal_id=signal_id, symbol=symbol, tag=label,
                 strategy_id=self._seat.strategy_id, direction=int(direction),
                 strength=float(strength),
             )
@@ -152,7 +154,7 @@ class OrderAccess:
         reduce-only.
         """
         self._seat.number(symbol)
-        if not math.isfinite(quantity):
+        if not is_finite(quantity):
             raise RequestError(f"quantity is {quantity!r}; needed: a number, negative for short")
         held = self._book.position(symbol)
         missing = minus(minus(float(quantity), held), self._book.coming(symbol))
@@ -228,7 +230,8 @@ class OrderAccess:
         self._seat.stage.publish(event)
 
     def _ignores(self) -> bool:
-        """Whether a wish goes nowhere; RequestError after the run's end."""
+        """Whether a wish goes nowhere; RequestError after the run's end, or on another thread."""
+        self._seat.stage.check_thread()
         if self._seat.over:
             raise RequestError("the run is over: nothing can be ordered in on_end")
         self._seat.ignored += self._seat.warming

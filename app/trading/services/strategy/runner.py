@@ -28,7 +28,7 @@ from app.trading.sections import StrategySection
 from app.trading.service import BacktestService
 from app.trading.services.strategy.ctx import OWNER
 from app.trading.services.strategy.lane import Lane, Loaded, load_all
-from app.trading.services.strategy.loading import forget_modules
+from app.trading.services.strategy.loading import RAISED, forget_modules
 from app.trading.services.strategy.seat import Stage
 from app.trading.services.strategy.slabs import Slab
 
@@ -179,6 +179,7 @@ class StrategyRunner(BacktestService):
     def _on_market(self, event: MarketEvent) -> None:
         """All slices, or up to the first one at which something was published."""
         assert self.port is not None
+        self._stage.enter()
         low = event.low if self._with_rows else event.high
         while low < event.high:
             slab = self._slab
@@ -215,7 +216,7 @@ class StrategyRunner(BacktestService):
                 handle(ctx, event)
                 if outbox:
                     return slab.busy[bisect_left(slab.busy_ns, clock.now_ns)]
-        except Exception as error:
+        except RAISED as error:
             raise lane.failure(error) from error
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import get_ident
 
 from app.day_table import Grid
 from app.errors import RequestError, nearest
@@ -30,6 +31,16 @@ class Stage:
         self.clock = Clock(day=run.first_day)
         self.grid = Grid(run.days)
         self.splits: tuple[Split, ...] = split_table(run.actions, run.symbols, run.days, run.zone)
+        self.thread = 0  # on which the callbacks run
+
+    def enter(self) -> None:
+        """Callbacks will be called now, on this thread."""
+        self.thread = get_ident()
+
+    def check_thread(self) -> None:
+        """RequestError on another one: when it asks depends on chance, and so would the run."""
+        if get_ident() != self.thread:
+            raise RequestError("asked from another thread; ctx is for the callbacks, on theirs")
 
 
 @dataclass

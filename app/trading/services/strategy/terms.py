@@ -9,6 +9,8 @@ from itertools import pairwise
 from numbers import Real
 from typing import Any, TypedDict, TypeVar, cast
 
+import numpy as np
+
 from app.errors import RequestError, nearest
 from app.trading.orders import Order, OrderType, Role, Side, TimeInForce
 
@@ -74,7 +76,7 @@ def make_order(
             raise RequestError(f"trail_bps is {trail_bps!r}; needed: below {_BPS}")
     kind = _type_of(terms.get("type"), prices)
     tif = member(TimeInForce, "tif", terms.get("tif", TimeInForce.DAY))
-    post_only = terms.get("post_only", False)
+    post_only = flag("post_only", terms.get("post_only", False))
     if post_only and kind is not OrderType.LIMIT:
         raise RequestError(f"post_only was given for a {kind} order; it is for limit orders")
     return Order(
@@ -82,8 +84,9 @@ def make_order(
         side=member(Side, "side", terms["side"]), type=kind,
         quantity=positive("quantity", terms["quantity"]), created_ns=now_ns,
         limit_price=prices["limit"], stop_price=prices["stop"], trail=prices["trail"],
-        trail_in_bps=trail_bps is not None, tif=tif, reduce_only=terms.get("reduce_only", False),
-        post_only=post_only, tag=terms.get("tag", ""), **part,
+        trail_in_bps=trail_bps is not None, tif=tif, post_only=post_only,
+        reduce_only=flag("reduce_only", terms.get("reduce_only", False)),
+        tag=text("tag", terms.get("tag", "")), **part,
     )  # fmt: skip
 
 
@@ -141,9 +144,31 @@ def member(kind: type[E], name: str, value: Any) -> E:
         raise RequestError(f"{name} is {value!r}; allowed: {', '.join(kind)}") from None
 
 
+def flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise RequestError(f"{name} is {value!r}; needed: True or False")
+    return bool(value)
+
+
+def text(name: str, value: Any) -> str:
+    """Text that can be written: no half of a surrogate pair."""
+    if not isinstance(value, str) or not _is_writable(value):
+        raise RequestError(f"{name} is {value!r}; needed: text")
+    return value
+
+
+def _is_writable(value: str) -> bool:
+    return value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value)
+
+
+def is_finite(value: Any) -> bool:
+    is_bool = isinstance(value, bool)
+    return not is_bool and isinstance(value, Real) and math.isfinite(value)
+
+
 def positive(name: str, value: Any) -> float:
     """A finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+    if not is_finite(value) or not value > 0:
         raise RequestError(f"{name} is {value!r}; needed: a number above 0")
     return float(value)
 

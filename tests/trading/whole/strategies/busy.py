@@ -73,3 +73,12 @@ class Reverting(Strategy):
             ctx.signal(bar.symbol, -1 if bar.close > before else 1)
         elif ctx.position(bar.symbol) != 0:
             ctx.signal(bar.symbol, 0)
+
+
+class Reading(Strategy):
+    """Trades on the newest bars that it can read, whichever bar it is handed."""
+
+    def on_bar(self, ctx: Context, bar: BarEvent) -> None:
+        closes = ctx.bars(bar.symbol, count=3).close
+        if len(closes) == 3:
+            ctx.target_position(bar.symbol, 10 if closes[-1] > closes[0] else 0)

@@ -1,0 +1,57 @@
+"""What is due at a time: before its slice, after it, or at the close; then as it was asked for."""
+
+from __future__ import annotations
+
+import heapq
+from enum import IntEnum
+from typing import NamedTuple
+
+from app.model import Ints
+
+
+class When(IntEnum):
+    """At one time, in this order."""
+
+    BEFORE_SLICE = 0
+    AFTER_SLICE = 1
+    CLOSE = 2
+
+
+class Due(NamedTuple):
+    """Ordered as it happens."""
+
+    at_ns: int
+    when: When
+    number: int
+    owner: str
+    token: str
+
+
+class Agenda:
+    """All that is due, in order."""
+
+    def __init__(self) -> None:
+        self._due: list[Due] = []
+        self._count = 0
+
+    def add(self, at_ns: int, when: When, owner: str, token: str) -> None:
+        self._count += 1
+        heapq.heappush(self._due, Due(at_ns, when, self._count, owner, token))
+
+    def next_ns(self) -> int | None:
+        """The time of the first; None where nothing is due."""
+        return self._due[0].at_ns if self._due else None
+
+    def take(self, now_ns: int, when: When) -> Due | None:
+        """The first, if it is due before ``now_ns``, or at it and not after ``when``."""
+        if self._due and self._due[0][:2] <= (now_ns, when):
+            return heapq.heappop(self._due)
+        return None
+
+    def next_slice(self, times_ns: Ints, at: int) -> int:
+        """The first slice after ``at`` that something due comes before; their count for none."""
+        if not self._due:
+            return len(times_ns)
+        due = self._due[0]
+        first_ns = due.at_ns if due.when is When.BEFORE_SLICE else due.at_ns + 1
+        return max(at + 1, int(times_ns.searchsorted(first_ns)))
