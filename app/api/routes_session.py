@@ -15,6 +15,7 @@ from app.api.answers import OrjsonResponse, days_body, maybe, session_body
 from app.api.answers import day_text as text_of_day
 from app.api.auth import PREFIX
 from app.api.documents import answers
+from app.api.problems import invalid
 from app.api.requests import NUMBER
 from app.api.schemas import (
     Clock,
@@ -28,8 +29,10 @@ from app.api.schemas import (
     Streams,
 )
 from app.api.services import Services
+from app.api.session_start import misfits, start
 from app.errors import StateError
-from app.managers.system_manager import SessionConfig, State
+from app.managers.system_manager import State
+from app.model import parse_channel
 from app.times import format_time
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ Key = Annotated[
     Header(
         alias="Idempotency-Key",
         max_length=255,
-        description="Repeated calls with one key and body are one step.",
+        description="Repeated calls with one key and body are one command.",
     ),
 ]
 
@@ -60,10 +63,15 @@ def add_session_routes(app: FastAPI, services: Services) -> None:
         summary="Create and start a session", responses=answers(404, 409, 413, 415, 503),
     )  # fmt: skip
     async def start_session(body: SessionStart) -> Response:
-        """409 while another is STARTING, RUNNING, PAUSED or STOPPING."""
+        """409 while another is STARTING, RUNNING, PAUSED or STOPPING.
+
+        With a `config` it trades, and leaves the record of a `run`.
+        """
+        errors = misfits(body)
+        if errors:
+            return invalid(errors)
         services.check_open()
-        config = SessionConfig(**body.model_dump())
-        session = await asyncio.to_thread(manager.start_session, config)
+        session = await asyncio.to_thread(start, services, body)
         headers = {"Location": PREFIX + "/session"}
         return OrjsonResponse(session_body(session.status()), 201, headers)
 
@@ -138,7 +146,7 @@ def add_command_routes(app: FastAPI, services: Services) -> None:
         if session is None:
             return OrjsonResponse(session_body(None) | {"command": None})
         outcome = await asyncio.to_thread(session.stop)
-        return OrjsonResponse(_command_body(session, outcome))
+        return OrjsonResponse(command_body(session, outcome))
 
     @app.post(
         PREFIX + "/session/step", response_model=StepAnswer, tags=["session"],
@@ -175,7 +183,7 @@ def _step_work(services: Services, body: Step, key: str | None) -> asyncio.Futur
             found = await outcome
         except StateError as error:
             raise _refused_step(error, services.count_work() > 1) from error
-        return _command_body(session, found) | {"interrupted": found.interrupted}
+        return command_body(session, found) | {"interrupted": found.interrupted}
 
     work = asyncio.ensure_future(finish())
     services.hold(work)
@@ -196,10 +204,11 @@ async def _command(services: Services, act: Callable[[ReplaySession], Future[Out
     services.check_open()
     session = services.session()
     outcome = await services.bridge.follow(act(session))
-    return OrjsonResponse(_command_body(session, outcome))
+    return OrjsonResponse(command_body(session, outcome))
 
 
-def _command_body(session: ReplaySession, outcome: Outcome) -> dict[str, Any]:
+def command_body(session: ReplaySession, outcome: Outcome) -> dict[str, Any]:
+    """The session after a command, and when that took effect."""
     command = {
         "number": outcome.number, "time": format_time(outcome.time_ns), "seq": outcome.seq,
     }  # fmt: skip
@@ -231,6 +240,10 @@ def _streams_body(session: ReplaySession) -> dict[str, Any]:
                 "oldest": maybe(s.oldest_ns), "newest": maybe(s.newest_ns),
                 "complete_through": maybe(s.complete_through_ns),
                 "delivered": s.delivered, "ended": s.ended,
+                "days": [
+                    [text_of_day(first), text_of_day(last)]
+                    for first, last in session.data_days(s.symbol, parse_channel(s.channel)[0])
+                ],
             }
             for s in session.stream_stats()
         ]

@@ -34,6 +34,9 @@ Speed = Annotated[
 StateName = Literal[
     "STOPPED", "STARTING", "RUNNING", "PAUSED", "STOPPING", "COMPLETED", "FAILED"
 ]  # fmt: skip
+RunStateName = Literal[
+    "queued", "running", "completed", "stopped", "failed", "interrupted", "broken"
+]  # fmt: skip
 HoursName = Literal["regular", "extended", "all"]
 
 
@@ -53,18 +56,25 @@ class Answer(BaseModel):
 
 
 class SessionStart(Body):
-    """A replay session to create and start; null is the server's setting."""
+    """A replay session to create and start: of symbols, start and end, or of a configuration
+    that says these and what trades. Null is the server's setting."""
 
-    symbols: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
-        min_length=1, max_length=100_000, examples=[["AIG", "BAC"]],
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": ["symbols", "start", "end"]}, {"required": ["config"]}]
+        }
+    )
+
+    symbols: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = Field(
+        None, min_length=1, max_length=100_000, examples=[["AIG", "BAC"]],
         description='Symbols as in the catalog; ["*"] is all of them.',
     )  # fmt: skip
-    start: str = Field(
-        max_length=64, examples=["2013-10-07"], json_schema_extra={"pattern": _MOMENT},
+    start: str | None = Field(
+        None, max_length=64, examples=["2013-10-07"], json_schema_extra={"pattern": _MOMENT},
         description="First trading date (snaps forward), or a time with a zone.",
     )  # fmt: skip
-    end: str = Field(
-        max_length=64, examples=["2013-10-08"], json_schema_extra={"pattern": _MOMENT},
+    end: str | None = Field(
+        None, max_length=64, examples=["2013-10-08"], json_schema_extra={"pattern": _MOMENT},
         description="Last trading date, inside (snaps backward), or a time with a zone.",
     )  # fmt: skip
     streams: list[str] | None = Field(
@@ -87,6 +97,16 @@ class SessionStart(Body):
     allow_missing: bool = Field(
         False, description="A named stream may be absent for a symbol in the whole range."
     )
+    config: str | None = Field(
+        None, min_length=1, max_length=255, examples=["run.yaml"],
+        description="A file in the folder of configurations (TAPEDECK_CONFIGS_DIR): the session "
+        "trades. With it go only set, record, speed and start_paused.",
+    )  # fmt: skip
+    set: list[Annotated[str, Field(max_length=1000)]] | None = Field(
+        None, max_length=100, examples=[["risk.cash_buffer_pct=0.05"]],
+        description="With config: values in place of the file's, as key.path=value.",
+    )  # fmt: skip
+    record: bool = Field(True, description="With config: whether the run leaves a record.")
 
 
 class Step(Body):
@@ -127,7 +147,9 @@ class Problem(BaseModel):
     title: str
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What came, what is allowed, and what to do.")
-    state: StateName | None = Field(None, description="409: the state that forbids it.")
+    state: StateName | RunStateName | None = Field(
+        None, description="409: the state of the session or run that forbids it."
+    )
     errors: list[FieldError] | None = Field(None, description="422: every field that is wrong.")
     allowed: list[str] | None = Field(None, description="405: the methods that are.")
     nearest: list[str] | None = Field(None, description="404: names like the one that came.")
@@ -167,6 +189,7 @@ class Session(Answer):
     digest: str | None = Field(description="Of the items delivered.", examples=["td1:5f..."])
     discarded: Discarded | None
     error: str | None = Field(description="Why it FAILED.")
+    run: str | None = Field(description="The id of its record, where it trades.")
 
 
 class CommandInfo(Answer):
@@ -186,7 +209,7 @@ class CommandAnswer(Session):
 class StepAnswer(CommandAnswer):
     """The session after a step."""
 
-    interrupted: bool = Field(description="A pause or stop ended it early.")
+    interrupted: bool = Field(description="A pause, stop or seek ended it early.")
 
 
 class Bar(Answer):
@@ -330,6 +353,10 @@ class StreamInfo(Answer):
     complete_through: Time | None = Field(description="No row will come at or before it.")
     delivered: int
     ended: bool
+    days: list[list[str]] = Field(
+        description="Runs of the session's days that the catalog has rows of: first and last.",
+        examples=[[["2013-10-04", "2013-10-08"]]],
+    )
 
 
 class Streams(Answer):

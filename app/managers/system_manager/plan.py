@@ -9,6 +9,7 @@ from pathlib import Path
 from app.catalog.store import Catalog
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.session_data import SessionData
+from app.managers.data_manager.worker import WindowWorker
 from app.managers.system_manager.config import ResolvedConfig, SessionConfig
 from app.managers.system_manager.desk import TradingDesk
 from app.managers.system_manager.market import CatalogMarket, corporate_actions, halts
@@ -17,6 +18,8 @@ from app.model import Dictionary
 from app.runs.store import RunStore
 from app.trading.context import RunContext
 from app.trading.sections import BacktestConfig
+
+Between = Callable[[TradingDesk, Dictionary], WindowWorker]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class TradingPlan:
     store: RunStore | None = None  # None: the run leaves no record
     report: bool = True
     queued: str | None = None  # the id of a run that waits in the store
+    watched: bool = False  # whether account, orders and fills are read while it trades
+    catalog: str | None = None  # another than the manager's
+    between: Between | None = None  # what stands before the desk, and hands on to it
 
 
 def session_config(
@@ -62,13 +68,17 @@ def open_desk(
         zone=resolved.calendar.zone.key,
         actions=corporate_actions(catalog, resolved.symbols, resolved.days[-1].date),
         halts=halts(catalog, resolved.symbols),
+        intervals=(1, *resolved.derived_intervals),
     )
     if plan.store is None:
-        return TradingDesk(config, plan.folder, context)
-    handle = begin_run(plan.store, config, plan.folder, resolved, catalog, plan.queued)
+        return TradingDesk(config, plan.folder, context, watched=plan.watched)
+    settings = {
+        "market_close_grace_seconds": resolved.calendar.grace_s, "tick_keep_rows": data.keep_ticks,
+    }  # fmt: skip
+    handle = begin_run(plan.store, config, plan.folder, resolved, catalog, settings, plan.queued)
     record = Recording(plan.store, handle, config, context, market, digest, plan.report)
     try:
-        return TradingDesk(config, plan.folder, context, record)
+        return TradingDesk(config, plan.folder, context, record, watched=plan.watched)
     except BaseException as error:
         record.finished("failed", f"{type(error).__name__}: {error}", resolved.look_back_ns)
         raise

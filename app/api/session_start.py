@@ -1,0 +1,64 @@
+"""How a session is started: of symbols and dates, or of a configuration, and then it trades."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from app.api.problems import field_error
+from app.api.schemas import SessionStart
+from app.api.services import Services
+from app.errors import ConfigError
+from app.managers.system_manager import SessionConfig
+from app.managers.system_manager.backtest import open_store
+from app.managers.system_manager.configs import read_server_config
+from app.managers.system_manager.plan import TradingPlan, session_config
+from app.trading.events import MANUAL
+
+if TYPE_CHECKING:
+    from app.managers.system_manager import ReplaySession
+
+_WITH_CONFIG = ("config", "set", "record")
+_WITH_BOTH = ("speed", "start_paused")
+_NEEDED = ("symbols", "start", "end")
+
+
+def misfits(body: SessionStart) -> list[dict[str, Any]]:
+    """Fields that go, or do not go, with a configuration, as entries of a 422."""
+    given = {name for name in body.model_fields_set if getattr(body, name) is not None}
+    if body.config is not None:
+        others = sorted(given.difference(_WITH_CONFIG, _WITH_BOTH))
+        return [_misfit(body, name, "without config, which says it") for name in others]
+    missing = [name for name in _NEEDED if name not in given]
+    found = [
+        field_error(f"body.{name}", "Field required", None, "required, or a config")
+        for name in missing
+    ]
+    alone = [name for name in _WITH_CONFIG if name in given]
+    return found + [_misfit(body, name, "with config") for name in alone]
+
+
+def _misfit(body: SessionStart, name: str, allowed: str) -> dict[str, Any]:
+    came = "came without config" if body.config is None else "came with config"
+    return field_error(f"body.{name}", came, getattr(body, name), allowed)
+
+
+def start(services: Services, body: SessionStart) -> ReplaySession:
+    """Start the session. Blocks."""
+    if body.config is not None:
+        return _start_trading(services, body.config, body)
+    wish = body.model_dump(exclude=set(_WITH_CONFIG))
+    return services.manager.start_session(SessionConfig(**wish))
+
+
+def _start_trading(services: Services, name: str, body: SessionStart) -> ReplaySession:
+    """A session of a configuration of the folder; NotFoundError where there is no such folder."""
+    settings = services.settings
+    file = read_server_config(settings, name, body.set or ())
+    if any(strategy.id == MANUAL for strategy in file.config.strategies):
+        raise ConfigError([f"{name}: strategies: {MANUAL!r} is the id of orders from outside"])
+    plan = TradingPlan(
+        file.config, file.folder, open_store(settings) if body.record else None,
+        watched=True, catalog=file.config.data.catalog,
+    )  # fmt: skip
+    wish = session_config(file.config, body.speed, body.start_paused)
+    return services.manager.start_session(wish, plan)
