@@ -1,4 +1,4 @@
-"""``tapedeck runs``: what runs left behind, and where two of them part."""
+"""``tapedeck runs``: what runs left behind, where two of them part, and runs of a server."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from app.errors import RequestError
 from app.times import SECOND_NS, format_time
 
 if TYPE_CHECKING:
+    from app.client import Run
     from app.runs.diff import Difference, EventDifference, RunDiff
     from app.runs.folder import RunFolder
     from app.runs.index import RunRecord
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from app.runs.store import RunStore
 
 cli = typer.Typer(
-    help="List, show, compare and delete runs.",
+    help="List, show, compare and delete runs; submit them to a server, and cancel them.",
     epilog="Example: tapedeck runs list --state completed",
     no_args_is_help=True,
 )
 
+SERVER = "http://127.0.0.1:8000"
 _DIFFERENCES = 20  # of a kind, as a table
 _HASH_SHOWN = 12
 
@@ -37,6 +39,12 @@ State = Annotated[
     typer.Option(help="queued, running, completed, stopped, failed, interrupted or broken."),
 ]
 Name = Annotated[str | None, typer.Option(help="Only runs of this name.")]
+Url = Annotated[str, typer.Option("--url", help="URL of the server.")]
+Key = Annotated[str | None, typer.Option("--api-key", envvar="TAPEDECK_API_KEY", help="Its key.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key; again for more."),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many, the newest.")]
 
 
@@ -49,7 +57,7 @@ def list_(
     from app.runs.manifest import RunState
 
     wanted = None if state is None else _state(state)
-    found = _store(runs).list(state=wanted, name=name, limit=limit)
+    found = store_of(runs).list(state=wanted, name=name, limit=limit)
     if json:
         print_json({"runs": [_entry(record) for record in found]})
     else:
@@ -68,7 +76,7 @@ def show(run: RunId, runs: Runs = None, json: Json = False) -> None:
     """One run: what it was made of and came to; exit code 1 where a file is not as it left it."""
     import msgspec
 
-    found = _store(runs).open(run)
+    found = store_of(runs).open(run)
     manifest, wrong = found.manifest, found.check()
     if json:
         print_json(
@@ -100,7 +108,7 @@ def diff(
 
     from app.runs.diff import diff_runs
 
-    store = _store(runs)
+    store = store_of(runs)
     found = diff_runs(store.open(a), store.open(b))
     if json:
         print_json(msgspec.to_builtins(found))
@@ -113,18 +121,49 @@ def diff(
 @cli.command("rebuild", epilog="Example: tapedeck runs rebuild")
 def rebuild(runs: Runs = None) -> None:
     """Make the index anew from the folders of the runs."""
-    store = _store(runs)
+    store = store_of(runs)
     typer.echo(f"{store.rebuild()} runs in the index of {store.root}")
 
 
 @cli.command("delete", epilog="Example: tapedeck runs delete sma-20240102T150000Z-1a2b3c")
 def delete(run: RunId, runs: Runs = None) -> None:
     """Remove a run and its folder; refused while a process works on it."""
-    _store(runs).delete(run)
+    store_of(runs).delete(run)
     typer.echo(f"deleted {run}")
 
 
-def _store(runs: Path | None) -> RunStore:
+@cli.command("submit", epilog="Example: tapedeck runs submit sma_cross.yaml --set backtest.seed=7")
+def submit(
+    config: Annotated[str, typer.Argument(help="A file in the server's TAPEDECK_CONFIGS_DIR.")],
+    sets: Sets = None, url: Url = SERVER, api_key: Key = None, json: Json = False,
+) -> None:  # fmt: skip
+    """Queue a run on a server; print its id."""
+    from app.client import Tapedeck
+
+    with Tapedeck(url, api_key) as deck:
+        _print_answer(deck.submit_run(config, sets or ()), json)
+
+
+@cli.command("cancel", epilog="Example: tapedeck runs cancel sma-20240102T150000Z-1a2b3c")
+def cancel(run: RunId, url: Url = SERVER, api_key: Key = None, json: Json = False) -> None:
+    """Stop a run of a server that waits or runs; it stays in the store."""
+    from app.client import Tapedeck
+
+    with Tapedeck(url, api_key) as deck:
+        _print_answer(deck.cancel_run(run), json)
+
+
+def _print_answer(run: Run, json: bool) -> None:
+    """A run as the server has it; one that runs is yet to see that it is to stop."""
+    from app.client.answers import to_plain
+
+    if json:
+        print_json(to_plain(run))
+    else:
+        typer.echo(f"{run.id} {run.state}")
+
+
+def store_of(runs: Path | None) -> RunStore:
     """The store, runs whose process is gone marked as such."""
     from app.runs.store import RunStore
 
@@ -166,7 +205,7 @@ def _print_run(run: RunFolder, manifest: Manifest) -> None:
         ("digest", manifest.digest), ("events digest", manifest.events_digest),
         ("tapedeck", f"{versions.tapedeck}, code {versions.code[:_HASH_SHOWN]}"),
         ("python", versions.python), ("strategies", ", ".join(s.file for s in manifest.strategies)),
-        ("data files", len(manifest.data)), ("progress", _line(run.progress())),
+        ("data files", len(manifest.data)), ("progress", shown(run.progress())),
     ]  # fmt: skip
     out.print(table(run.id, ["", ""], [row for row in rows if row[1] not in (None, "")]))
     summary = run.summary() or {}
@@ -186,32 +225,34 @@ def _leaves(summary: dict[str, Any]) -> tuple[Difference, ...]:
 
 def _print_diff(found: RunDiff) -> None:
     if found.first_event is not None:
-        _print_event(found.first_event)
+        print_event(found.first_event)
     for title, some in (
         ("They came to", found.came_to), ("Their summaries", found.summary),
         ("They were made of", found.made_of),
     ):  # fmt: skip
         if some:
-            rows = [(d.path, _line(d.a), _line(d.b)) for d in some[:_DIFFERENCES]]
+            rows = [(d.path, shown(d.a), shown(d.b)) for d in some[:_DIFFERENCES]]
             out.print(table(title, ["", "A", "B"], rows))
             if len(some) > _DIFFERENCES:
                 typer.echo(f"... and {len(some) - _DIFFERENCES} more; --json shows all")
     typer.echo("The runs came to the same." if found.equal else "The runs differ.")
 
 
-def _print_event(event: EventDifference) -> None:
+def print_event(event: EventDifference, a: str = "A", b: str = "B") -> None:
+    """The first event that two runs do not share, under their names."""
     if event.a is None or event.b is None:
-        longer = "B" if event.a is None else "A"
-        typer.echo(f"Event {event.seq} is in {longer} only: {_line(event.b or event.a)}")
+        longer = b if event.a is None else a
+        typer.echo(f"Event {event.seq} is in {longer} only: {shown(event.b or event.a)}")
         return
     kind = f"{event.a['type']} / {event.b['type']}"
     same = event.a["type"] == event.b["type"]
-    rows = [(d.path, _line(d.a), _line(d.b)) for d in event.fields]
+    rows = [(d.path, shown(d.a), shown(d.b)) for d in event.fields]
     title = f"They part at event {event.seq}: {event.a['type'] if same else kind}"
-    out.print(table(title, ["", "A", "B"], rows))
+    out.print(table(title, ["", a, b], rows))
 
 
-def _line(value: Any) -> Any:
+def shown(value: Any) -> Any:
+    """A value as a cell has it."""
     return json_text.dumps(value) if isinstance(value, dict | list | tuple) else value
 
 

@@ -129,10 +129,12 @@ class RunHandle(RunFolder):
             raise StateError(f"run {self.id} cannot begin: it has begun", state) from error
         self.change(state=RunState.RUNNING, started=format_time(time_ns()))
 
-    def note_data(self, data: Iterable[DataFile]) -> None:
-        """The files that are replayed; by path."""
+    def note_data(
+        self, data: Iterable[DataFile], settings: Mapping[str, int] | None = None
+    ) -> None:
+        """The files that are replayed, by path, and the settings that the run hangs on."""
         files = tuple(sorted(data, key=lambda file: file.path))
-        self.change(data=files)
+        self.change(data=files, settings=dict(settings or {}))
 
     def note_progress(self, progress: Mapping[str, Any]) -> None:
         """What ``progress`` shows to others."""

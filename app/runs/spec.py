@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import time_ns
 from typing import Any
 
 from blake3 import blake3
-from ruamel.yaml import YAML
 
 from app.errors import RunError
 from app.runs.manifest import DataFile, Manifest, RunState, StrategyCopy
 from app.runs.versions import versions
 from app.times import format_time
+from app.trading.config import dump_yaml
 
 CONFIG, STRATEGIES = "config.yaml", "strategies"
 
@@ -38,17 +38,21 @@ class RunSpec:
     seed: int = 0
     strategies: Sequence[StrategyFile] = ()
     data: Sequence[DataFile] | Callable[[], Sequence[DataFile]] = ()
+    settings: Mapping[str, int] = field(default_factory=dict)
 
 
 def lay_out(spec: RunSpec, folder: Path, state: RunState) -> Manifest:
-    """Write configuration and strategies into a folder; its manifest, without an id as yet."""
+    """Write configuration and strategies into a folder; its manifest, without an id as yet.
+
+    RunError where a strategy's file cannot be read, OSError where the folder cannot be written.
+    """
     now = format_time(time_ns())
     data = spec.data() if callable(spec.data) else spec.data
-    _write_yaml(folder / CONFIG, spec.config)
+    (folder / CONFIG).write_text(dump_yaml(spec.config), encoding="utf-8")
     return Manifest(
         id="", name=spec.name, state=state, created=now,
         started=now if state is RunState.RUNNING else None, seed=spec.seed, versions=versions(),
-        config=dict(spec.config),
+        config=dict(spec.config), settings=dict(spec.settings),
         strategies=tuple(_copy(strategy, folder) for strategy in spec.strategies),
         data=tuple(sorted(data, key=lambda file: file.path)),
     )  # fmt: skip
@@ -66,11 +70,3 @@ def _copy(strategy: StrategyFile, folder: Path) -> StrategyCopy:
         id=strategy.strategy_id, file=strategy.file, hash=blake3(source).hexdigest(),
         copy=copy.relative_to(folder).as_posix(),
     )  # fmt: skip
-
-
-def _write_yaml(path: Path, config: Mapping[str, Any]) -> None:
-    yaml: Any = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
-    with path.open("w", encoding="utf-8") as file:
-        yaml.dump(dict(config), file)

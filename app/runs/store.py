@@ -50,26 +50,32 @@ class RunStore:
     def create(self, spec: RunSpec, state: RunState = RunState.RUNNING) -> RunHandle:
         """A folder of its own for a run that begins now, or waits in a queue.
 
-        It appears as a whole, its lock held. RequestError for a name that cannot be a folder's.
+        It appears as a whole, its lock held. RequestError for a name that cannot be a folder's,
+        RunError where it cannot be written.
         """
         if not _NAME.fullmatch(spec.name):
             raise RequestError(
                 f"{spec.name!r} cannot name a run: 1 to 64 letters, digits, '_', '.' or '-', "
                 "the first a letter or digit"
             )
+        try:
+            path, lock = self._make(spec, state)
+        except OSError as error:
+            raise RunError(f"{self.root}: cannot be written: {error.strerror}") from error
+        self._note(path)
+        return RunHandle(path, lock, self._note)
+
+    def _make(self, spec: RunSpec, state: RunState) -> tuple[Path, FileLock]:
         made = self.root / f"{_NEW}{token_hex(8)}"
         made.mkdir()
         lock = FileLock(made / LOCK)
         try:
             lock.share()
-            manifest = lay_out(spec, made, state)
-            path = self._place(made, manifest)
+            return self._place(made, lay_out(spec, made, state)), lock
         except BaseException:
             lock.release()
             shutil.rmtree(made, ignore_errors=True)
             raise
-        self._note(path)
-        return RunHandle(path, lock, self._note)
 
     def _place(self, made: Path, manifest: Manifest) -> Path:
         """Give a new folder its id, which no other run has."""
@@ -144,6 +150,10 @@ class RunStore:
             if not lock.alone():
                 raise StateError(f"run {run_id} is at work; cancel it first", RunState.RUNNING)
             gone = path.rename(self.root / f"{_GONE}{token_hex(8)}")
+        except FileNotFoundError as error:  # somebody else was faster
+            raise NotFoundError(f"there is no run {run_id!r} any more") from error
+        except OSError as error:
+            raise RunError(f"{path}: cannot be deleted: {error.strerror}") from error
         finally:
             lock.release()
         shutil.rmtree(gone, ignore_errors=True)

@@ -10,6 +10,8 @@ import pytest
 from app.runs.manifest import RunState
 from app.runs.store import RunStore
 from tests.cli.conftest import Run
+from tests.conftest import StartServer
+from tests.runs.jobs import settings_for, until, write_catalog
 from tests.runs.made import recorded, spec
 
 
@@ -50,7 +52,7 @@ def test_list_finds_interrupted_and_broken_runs(run: Run, store: RunStore, tmp_p
     (store.root / "empty").mkdir()
     done = run("runs", "list")
     assert done.exit_code == 1
-    assert "cannot be read" in done.stdout
+    assert "cannot be read" in " ".join(done.stdout.replace("│", " ").split())
 
 
 def test_list_refuses_an_unknown_state(run: Run) -> None:
@@ -144,3 +146,31 @@ def test_rebuild_and_delete(run: Run, store: RunStore, tmp_path: Path) -> None:
     held = store.create(spec(tmp_path))
     assert "cancel it first" in run("runs", "delete", held.id).stderr
     held.release()
+
+
+# -- runs of a server --------------------------------------------------------------------------
+
+
+def test_submit_and_cancel(run: Run, server: StartServer, tmp_path: Path) -> None:
+    settings = settings_for(write_catalog(tmp_path / "catalog"), tmp_path)
+    url = server(tmp_path / "catalog", tapedeck_configs_dir=settings.tapedeck_configs_dir)
+    done = run("runs", "submit", "slow.yaml", "--set", "backtest.name=mine", "--url", url)
+    assert done.exit_code == 0, done.output
+    run_id, state = done.stdout.split()
+    assert (run_id.startswith("mine-"), state) == (True, "queued")
+    waits = json.loads(run("runs", "submit", "once.yaml", "--url", url, "--json").stdout)["id"]
+    assert run("runs", "cancel", waits, "--url", url).stdout == f"{waits} stopped\n"
+    until(lambda: RunStore(tmp_path / "runs").open(run_id).progress())
+    assert run("runs", "cancel", run_id, "--url", url).exit_code == 0
+    until(lambda: RunStore(tmp_path / "runs").open(run_id).manifest.state is RunState.STOPPED)
+    again = run("runs", "cancel", run_id, "--url", url)
+    assert (again.exit_code, "it is stopped" in again.stderr) == (1, True)
+    assert (tmp_path / "runs" / run_id).is_dir()
+    wrong = run("runs", "submit", "slwo.yaml", "--url", url)
+    assert (wrong.exit_code, "nearest: slow.yaml" in wrong.stderr) == (1, True)
+
+
+def test_submit_where_nobody_is_is_one_line(run: Run) -> None:
+    done = run("runs", "submit", "once.yaml", "--url", "http://127.0.0.1:1")
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "no Tapedeck server can be reached" in done.stderr

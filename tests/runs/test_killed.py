@@ -1,7 +1,8 @@
-"""kill -9 in the middle of a run."""
+"""kill -9 in the middle of a run: of one that only writes, and of a whole backtest."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from app.managers.system_manager.backtest import BacktestEngine
 from app.runs.manifest import RunState
 from app.runs.store import RunStore
 from app.runs.writer import AuditWriter
 from tests.runs.conftest import OpenStore
+from tests.runs.jobs import settings_for, until, write_catalog
 from tests.runs.made import SmallRun, types_of
 
 ROOT = Path(__file__).parents[2]
@@ -63,3 +66,38 @@ def test_what_was_flushed_is_what_a_whole_run_has(open_store: OpenStore) -> None
     whole.play_day(0)
     events = open_store().open(run_id).table("events").slice(0, flushed)
     assert events["type"].to_pylist() == types_of(whole.events)[:flushed]
+
+
+def test_a_killed_backtest_is_found_and_what_was_flushed_is_what_a_whole_one_has(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    """The same first events, orders and fills, of the same strategy that was not killed."""
+    catalog = write_catalog(tmp_path / "catalog")
+    settings = settings_for(catalog, tmp_path)
+    config = str(settings.tapedeck_configs_dir / "slow.yaml")  # type: ignore[operator]
+    command = [sys.executable, "-m", "app.cli", "backtest", config, "--catalog", str(catalog)]
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT), "TAPEDECK_RUNS_DIR": str(settings.tapedeck_runs_dir),
+        "TAPEDECK_CACHE_DIR": str(settings.tapedeck_cache_dir),
+    }  # fmt: skip
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as one:
+        store = open_store()
+        (record,) = until(store.list)
+        killed = store.open(record.id)
+        until(lambda: killed.table("fills").num_rows > 200)
+        one.kill()
+        assert one.wait(30) == -signal.SIGKILL
+    store = open_store()
+    assert store.mark_interrupted() == (killed.id,)
+    (record,) = store.list()
+    assert (record.state, record.cause) == (RunState.INTERRUPTED, "its process was gone")
+    until_day = ["backtest.end=2013-07-10"]
+    whole = store.open(
+        str(BacktestEngine.from_config(config, until_day, settings=settings).run().run_id)
+    )
+    for table in ("events", "fills", "positions", "equity"):
+        rows, all_rows = killed.table(table), whole.table(table)
+        count = min(len(rows), len(all_rows)) - 2  # the end of a run is its own
+        assert count > 100
+        kept = [name for name in rows.column_names if name != "ts_created_ns"]
+        assert rows.select(kept).slice(0, count).equals(all_rows.select(kept).slice(0, count))

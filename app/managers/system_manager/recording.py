@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow.parquet as pq
 from blake3 import blake3
 
 from app.calendar import TradingDay
+from app.catalog.location import redact_uri
 from app.catalog.store import Catalog
+from app.errors import CatalogError
 from app.managers.system_manager.answers import Progress
 from app.managers.system_manager.config import ResolvedConfig
-from app.managers.system_manager.market import CatalogMarket
-from app.model import Items
+from app.model import Flag, Items, StreamType
 from app.runs.folder import RunHandle
 from app.runs.manifest import DataFile, RunState
 from app.runs.report import DayFacts, PriceColumns, ReportInput, write_report
@@ -36,17 +40,31 @@ _MOST_CHARTS = 50  # symbols with a price chart in the report: those traded most
 Digest = Callable[[], str]
 
 
+class ReportMarket(Protocol):
+    """Where a report's prices come from."""
+
+    def session_bars(self, symbol: int, days: Sequence[TradingDay]) -> Items:
+        """All regular 1m bars of these days."""
+
+    def daily_closes(self, symbol: int, days: Sequence[TradingDay]) -> dict[date, float]:
+        """Closes by date, of the day before these too; split-adjusted to the last of them."""
+
+    def sessions_a_year(self) -> float:
+        """The average of the calendar around the run."""
+
+
 class Recording:
     """One run in a store. ``finished`` is called once, on the merge thread, after all events."""
 
     def __init__(
         self, store: RunStore, handle: RunHandle, config: BacktestConfig, context: RunContext,
-        market: CatalogMarket, digest: Digest, report: bool,
+        market: ReportMarket, digest: Digest, report: bool,
     ) -> None:  # fmt: skip
         self.run_id = handle.id
         self.folder = handle.path
         self.summary: dict[str, Any] = {}
-        self.writer = AuditWriter(handle.path)
+        with _failing(handle):
+            self.writer = AuditWriter(handle.path)
         self.events_digest: str | None = None
         self._noting, self._over = Lock(), False
         self._store, self._handle = store, handle
@@ -92,7 +110,9 @@ class Recording:
         run, context, market = self._config, self._context, self._market
         days = context.days[context.first_day :]
         traded = self._traded()
-        closes = {s: market.session_bars(context.index(s), days) for s in traded}
+        closes = {
+            s: _until(market.session_bars(context.index(s), days), reached_ns) for s in traded
+        }
         facts = ReportInput(
             name=run.backtest.name,
             days=[DayFacts(d.date, d.open_ns, d.close_ns) for d in days],
@@ -107,10 +127,11 @@ class Recording:
             cause=cause,
             reached_ns=None if outcome == "completed" else reached_ns,
             prices={s: _columns(bars) for s, bars in islice(closes.items(), _MOST_CHARTS)},
-            coverage={s: _coverage(bars, days) for s, bars in closes.items()},
+            marks=_last_marks(context, traded, reached_ns),
+            coverage={s: _coverage(bars, days, reached_ns) for s, bars in closes.items()},
             benchmark_symbol=run.portfolio.benchmark,
             benchmark=self._benchmark(days),
-            provenance={"items": digest, "events": self.events_digest or ""},
+            provenance={"Items digest": digest, "Events digest": self.events_digest or ""},
         )
         return write_report(self.folder, facts)
 
@@ -129,23 +150,41 @@ class Recording:
 
 def begin_run(
     store: RunStore, config: BacktestConfig, folder: Path, resolved: ResolvedConfig,
-    catalog: Catalog, queued: str | None = None,
+    catalog: Catalog, settings: Mapping[str, int], queued: str | None = None,
 ) -> RunHandle:  # fmt: skip
-    """A run's folder, with all that it is made of; ``queued`` is the id of one that waits."""
+    """A run's folder, with all that it is made of; ``queued`` is the id of one that waits.
+
+    ``settings`` are those that the run hangs on and the configuration does not have.
+    """
     if queued is not None:
         handle = store.take(queued)
-        handle.note_data(data_files(catalog, resolved))
+        with _failing(handle):
+            handle.note_data(data_files(catalog, resolved), settings)
         return handle
-    return store.create(run_spec(config, folder, lambda: data_files(catalog, resolved)))
+    spec = run_spec(config, folder, lambda: data_files(catalog, resolved))
+    return store.create(replace(spec, settings=settings))
+
+
+@contextmanager
+def _failing(handle: RunHandle) -> Iterator[None]:
+    """What goes wrong in here is the end of a run that nobody else would end."""
+    try:
+        yield
+    except BaseException as error:
+        handle.finish(RunState.FAILED, cause=f"{type(error).__name__}: {error}")
+        raise
 
 
 def run_spec(
     config: BacktestConfig, folder: Path, data: Callable[[], Sequence[DataFile]] | None = None
 ) -> RunSpec:
-    """What the store is to note of a configuration."""
+    """What the store is to note of a configuration; keys in the catalog's URI are not."""
+    plain = config.model_dump(mode="json")
+    uri = config.data.catalog
+    plain["data"]["catalog"] = None if uri is None else redact_uri(uri)
     return RunSpec(
         name=config.backtest.name,
-        config=config.model_dump(mode="json"),
+        config=plain,
         seed=config.backtest.seed,
         strategies=[StrategyFile(s.id, s.file, folder / s.file) for s in config.strategies],
         data=() if data is None else data,
@@ -153,8 +192,8 @@ def run_spec(
 
 
 def data_files(catalog: Catalog, resolved: ResolvedConfig) -> list[DataFile]:
-    """The files of a session's streams, with their hashes; reads them."""
-    paths = {
+    """The files of a session's streams and symbols, with their hashes; reads them."""
+    paths = set(catalog.side_files(resolved.symbols)) | {
         piece.path
         for stream in resolved.streams
         for piece in catalog.pieces(stream.channel, stream.symbol)
@@ -165,10 +204,13 @@ def data_files(catalog: Catalog, resolved: ResolvedConfig) -> list[DataFile]:
 
 def _data_file(catalog: Catalog, path: str) -> DataFile:
     hashed, size = blake3(), 0
-    with catalog.filesystem.open_input_stream(f"{catalog.root}/{path}") as source:
-        while chunk := source.read(_CHUNK):
-            hashed.update(chunk)
-            size += len(chunk)
+    try:
+        with catalog.open_file(path) as source:
+            while chunk := source.read(_CHUNK):
+                hashed.update(chunk)
+                size += len(chunk)
+    except OSError as error:
+        raise CatalogError(f"{path}: cannot be read: {error}") from error
     return DataFile(path, size, hashed.hexdigest())
 
 
@@ -178,6 +220,34 @@ def _columns(bars: Items) -> PriceColumns:
     return PriceColumns(starts, *(np.ascontiguousarray(values[:, i]) for i in range(4)))
 
 
-def _coverage(bars: Items, days: Sequence[TradingDay]) -> float | None:
-    expected = sum(len(day.regular_minutes()) for day in days)
+def _until(bars: Items, reached_ns: int) -> Items:
+    """Those that the run came to."""
+    return bars[: int(bars["release_ns"].searchsorted(reached_ns, "right"))]
+
+
+def _coverage(bars: Items, days: Sequence[TradingDay], reached_ns: int) -> float | None:
+    """Of the regular minutes that the run came to, per cent that have a bar."""
+    expected = sum(
+        int((day.regular_minutes() + MINUTE_NS <= reached_ns).sum())
+        for day in days
+        if day.open_ns < reached_ns
+    )
     return 100 * len(bars) / expected if expected else None
+
+
+def _last_marks(context: RunContext, symbols: Sequence[str], reached_ns: int) -> dict[str, float]:
+    """The last eligible price of each symbol that the run came to, where it still is at hand."""
+    found = {s: _last_mark(context, context.index(s), reached_ns) for s in symbols}
+    return {symbol: price for symbol, price in found.items() if price is not None}
+
+
+def _last_mark(context: RunContext, symbol: int, reached_ns: int) -> float | None:
+    """Of its delivered 1m bars and trades: as ``app.trading.marks`` has it."""
+    bars = context.market.bars(symbol, 1, reached_ns)
+    bars = bars[bars["flags"] & Flag.POST_CLOSE == 0][-1:]
+    trades = context.market.ticks(symbol, StreamType.TRADE, reached_ns)
+    fits = (trades["flags"] & Flag.LAST != 0) & (trades["flags"] & Flag.POST_CLOSE == 0)
+    trades = trades[fits][-1:]
+    if len(trades) and (not len(bars) or trades["release_ns"][0] > bars["release_ns"][0]):
+        return float(trades["v"][0, 0])
+    return float(bars["v"][0, 3]) if len(bars) else None

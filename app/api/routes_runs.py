@@ -1,0 +1,168 @@
+"""Calls about runs: configurations carried out from beginning to end, each in its own process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import FastAPI, Header, Path, Query
+from starlette.responses import HTMLResponse, Response
+
+from app.api.answers import OrjsonResponse, maybe
+from app.api.auth import PREFIX
+from app.api.documents import answers
+from app.api.requests import WHOLE
+from app.api.schemas import RunStateName
+from app.api.schemas_runs import Run, RunDetail, RunProgress, Runs, RunStart
+from app.api.services import Services
+from app.errors import NotFoundError, RunError, StateError
+from app.managers.system_manager.run_queue import RunQueue
+from app.runs.index import RunRecord
+from app.runs.manifest import RunState
+
+RunId = Annotated[str, Path(max_length=128, description="A run's id.")]
+StateFilter = Annotated[RunStateName | None, Query(description="Only runs in this state.")]
+Limit = Annotated[int, WHOLE, Query(ge=1, le=1000, description="The newest so many.")]
+Only = Annotated[
+    Literal["cancel", "remove"] | None,
+    Query(description="409 where it would have to do the other thing."),
+]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=255,
+        description="Repeated calls with one key and body are one run.",
+    ),
+]
+_PAGE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The page.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    }
+}
+_STOPPING: dict[int | str, dict[str, Any]] = {
+    202: {"model": Run, "description": "It goes on until it has seen that it is to stop."}
+}
+
+
+def add_run_routes(app: FastAPI, services: Services) -> None:
+    """Start, list, read and end runs."""
+    queue = services.runs
+
+    @app.post(
+        PREFIX + "/runs", status_code=202, response_model=Run, tags=["runs"],
+        summary="Queue a run", responses=answers(404, 409, 413, 415, 503),
+    )  # fmt: skip
+    async def start_run(body: RunStart, idempotency_key: Key = None) -> Response:
+        """Each in a process of its own; TAPEDECK_RUNS_AT_ONCE at one time, the rest wait."""
+        work = _submission(services, body, idempotency_key)
+        await asyncio.wait({work})  # a caller that goes away cancels nothing
+        found = work.result()
+        return OrjsonResponse(found, 202, {"Location": f"{PREFIX}/runs/{found['id']}"})
+
+    @app.get(
+        PREFIX + "/runs", response_model=Runs, tags=["runs"], summary="The runs of the store",
+        responses=answers(503),
+    )  # fmt: skip
+    async def list_runs(state: StateFilter = None, limit: Limit = 100) -> Response:
+        wanted = None if state is None else RunState(state)
+        found = await asyncio.to_thread(lambda: queue.store.list(state=wanted, limit=limit))
+        return OrjsonResponse({"runs": [run_body(record) for record in found]})
+
+    @app.get(
+        PREFIX + "/runs/{id}", response_model=RunDetail, tags=["runs"], summary="One run",
+        responses=answers(404, 503),
+    )  # fmt: skip
+    async def get_run(id: RunId) -> Response:
+        """Its progress while it runs; its numbers when it has ended."""
+        return OrjsonResponse(await asyncio.to_thread(_detail, queue, id))
+
+    @app.get(
+        PREFIX + "/runs/{id}/report", response_class=Response, tags=["runs"],
+        summary="A run's report, one HTML page", responses=_PAGE | answers(404, 409, 503),
+    )  # fmt: skip
+    async def get_report(id: RunId) -> Response:
+        """409 until the run has ended, 404 where it left none."""
+        return HTMLResponse(await asyncio.to_thread(_report, queue, id))
+
+    @app.delete(
+        PREFIX + "/runs/{id}", response_model=Run, tags=["runs"],
+        summary="Cancel a run, or remove one that has ended",
+        responses=_STOPPING | answers(404, 409, 503),
+    )  # fmt: skip
+    async def delete_run(id: RunId, only: Only = None) -> Response:
+        """One that waits or runs is stopped, and stays; one that has ended is removed."""
+        found = await asyncio.to_thread(_end, queue, id, only)
+        return OrjsonResponse(found, 200 if RunState(found["state"]).final else 202)
+
+
+def _submission(
+    services: Services, body: RunStart, key: str | None
+) -> asyncio.Future[dict[str, Any]]:
+    """The run that this call is, queued now unless its key says that it was queued before."""
+    request = orjson.dumps(body.model_dump())
+    if key is not None:
+        known = services.run_keys.find(key, request)
+        if known is not None:
+            return known
+    services.check_open()
+    queue = services.runs
+
+    def submit() -> dict[str, Any]:
+        return run_body(queue.record(queue.submit(body.config, body.set)))
+
+    work = asyncio.ensure_future(asyncio.to_thread(submit))
+    if key is not None:
+        services.run_keys.keep(key, request, work)
+    return work
+
+
+def run_body(record: RunRecord) -> dict[str, Any]:
+    """A run in the words of the contract."""
+    return {
+        "id": record.id, "name": record.name, "state": str(record.state), "cause": record.cause,
+        "created": maybe(record.created_ns), "started": maybe(record.started_ns),
+        "finished": maybe(record.finished_ns), "events": record.events, "digest": record.digest,
+        "events_digest": record.events_digest,
+    }  # fmt: skip
+
+
+def _detail(queue: RunQueue, run_id: str) -> dict[str, Any]:
+    record, folder = queue.record(run_id), queue.store.open(run_id)
+    more: dict[str, Any] = {"progress": None, "config": None, "summary": None, "files": []}
+    if record.state is not RunState.BROKEN:
+        manifest = folder.manifest
+        more |= {"config": manifest.config, "summary": record.summary}
+        more |= {"files": sorted(manifest.files)}
+    if record.state is RunState.RUNNING and (progress := folder.progress()) is not None:
+        more["progress"] = {name: progress.get(name) for name in RunProgress.model_fields}
+    return run_body(record) | more
+
+
+def _report(queue: RunQueue, run_id: str) -> bytes:
+    record = queue.record(run_id)
+    if not record.state.final:
+        raise StateError(f"run {run_id} is {record.state}: it has no report yet", record.state)
+    path = queue.store.open(run_id).path / "report.html"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"run {run_id} is {record.state} and left no report") from error
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _end(queue: RunQueue, run_id: str, only: str | None) -> dict[str, Any]:
+    """Stop or remove it; the run as it then stands, or as it last stood."""
+    record = queue.record(run_id)
+    if not record.state.final:
+        if only == "remove":
+            raise StateError(f"run {run_id} is {record.state}; cancel it first", record.state)
+        queue.cancel(run_id)
+        return run_body(queue.record(run_id))
+    if only == "cancel":
+        raise StateError(f"run {run_id} cannot be cancelled: it is {record.state}", record.state)
+    queue.store.delete(run_id)
+    return run_body(record)
