@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,8 +21,11 @@ from app.cli.show import (
     print_error,
     print_json,
     problems_of,
+    settings_of,
     table,
 )
+from app.cli.stopping import run_stoppable
+from app.cli.telling import logs_told
 from app.errors import RequestError, TapedeckError
 
 if TYPE_CHECKING:
@@ -89,10 +89,13 @@ def backtest(
         raise typer.Exit(_check(config, make, json))
     engine = make()
     began_s = time.monotonic()
-    with _stopped_by_sigterm():
-        result = _run(engine)
-    _report(result, time.monotonic() - began_s, json)
-    raise typer.Exit({"completed": 0, "stopped": INTERRUPTED}.get(result.outcome, FAILURE))
+    result = _run(engine)
+    seconds = time.monotonic() - began_s
+    if json:
+        print_json(described(result, seconds))
+    else:
+        report_run(result, seconds)
+    raise typer.Exit(exit_code_of(result))
 
 
 def _check(config: Path, make: Callable[[], BacktestEngine], json: bool) -> int:
@@ -114,46 +117,12 @@ def _check(config: Path, make: Callable[[], BacktestEngine], json: bool) -> int:
 
 def _run(engine: BacktestEngine) -> BacktestResult:
     """The result; Ctrl-C stops the run, a second one leaves at once."""
-    done: Future[BacktestResult] = Future()
 
-    def work() -> None:
-        try:
-            with _progress() as tell:
-                result = engine.run(tell)
-            done.set_result(result)
-        except BaseException as error:  # told where it is waited for
-            done.set_exception(error)
+    def work() -> BacktestResult:
+        with _progress() as tell, logs_told(settings_of().log_level):
+            return engine.run(tell)
 
-    # The run is on a thread of its own, so that this one can be interrupted.
-    thread = Thread(target=work, name="Backtest", daemon=True)
-    try:
-        thread.start()
-        return done.result()
-    except KeyboardInterrupt:
-        pass
-    try:
-        engine.stop()
-        return done.result()
-    except TapedeckError as error:
-        print_error(error)
-        raise typer.Exit(INTERRUPTED) from error
-    except KeyboardInterrupt as error:
-        raise typer.Exit(INTERRUPTED) from error
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """SIGTERM stops a run as Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return run_stoppable("Backtest", work, engine.stop)
 
 
 @contextmanager
@@ -177,9 +146,15 @@ def _progress() -> Iterator[Callable[[RunProgress], None]]:
         yield tell
 
 
-def _report(result: BacktestResult, seconds: float, json: bool) -> None:
+def exit_code_of(result: BacktestResult) -> int:
+    """0 where the run completed, 130 where it was stopped, else 1."""
+    return {"completed": 0, "stopped": INTERRUPTED}.get(result.outcome, FAILURE)
+
+
+def described(result: BacktestResult, seconds: float) -> dict[str, Any]:
+    """A run's result as JSON has it."""
     report = None if result.folder is None else result.folder / "report.html"
-    found: dict[str, Any] = {
+    return {
         "run_id": result.run_id,
         "outcome": result.outcome,
         "cause": result.cause,
@@ -188,12 +163,15 @@ def _report(result: BacktestResult, seconds: float, json: bool) -> None:
         "report": _text(report) if report is not None and report.is_file() else None,
         "digest": result.digest,
         "events_digest": result.events_digest,
+        "statistics": result.summary.get("statistics", {}),
     }
-    if json:
-        print_json(found | {"statistics": result.summary.get("statistics", {})})
-        return
+
+
+def report_run(result: BacktestResult, seconds: float, title: str = "Backtest") -> None:
+    """Print what a run came to, and where its record is."""
+    found = described(result, seconds)
     rows = [("run", result.run_id), ("outcome", result.outcome), *_statistics(result.summary)]
-    out.print(table("Backtest", ["", "value"], [*rows, ("seconds", f"{seconds:,.1f}")]))
+    out.print(table(title, ["", "value"], [*rows, ("seconds", f"{seconds:,.1f}")]))
     for notice in result.summary.get("notices", ()):
         if notice["level"] == "serious":
             typer.echo(notice["text"])

@@ -37,6 +37,7 @@ class Subscription:
     message: dict[str, Any]
     encoding: Encoding
     resume: bool
+    after: int | None = None
 
 
 def stream(
@@ -47,15 +48,19 @@ def stream(
     interval_ms: int | None = None,
     encoding: Encoding = "msgpack",
     resume: bool = False,
+    after: int | None = None,
 ) -> Subscription:
     """Subscribes to the stream; iterate over what it returns for its messages.
 
     ``lossless`` gives every slice that has a row, ``conflate`` the newest state of each
     symbol at most every ``interval_ms``. With ``resume`` a broken connection is opened
-    again and continues where it was.
+    again and continues where it was. ``after`` is the slice after which to begin, 0 for the
+    session's first: refused (``not_held``) where the server no longer holds what follows it.
     """
-    if resume and delivery != "lossless":
-        raise RequestError("resume=True needs delivery='lossless'; conflate keeps no rows")
+    if (resume or after is not None) and delivery != "lossless":
+        raise RequestError(
+            "resume=True and after need delivery='lossless'; conflate keeps no rows"
+        )
     message: dict[str, Any] = {
         "channels": [channels] if isinstance(channels, str) else list(channels),
         "symbols": [symbols] if isinstance(symbols, str) else list(symbols),
@@ -63,7 +68,7 @@ def stream(
     }
     if interval_ms is not None:
         message["interval_ms"] = interval_ms
-    return Subscription(message, encoding, resume)
+    return Subscription(message, encoding, resume, after)
 
 
 class StreamProtocol:
@@ -90,19 +95,22 @@ class StreamProtocol:
         if not isinstance(hello, Hello):
             raise ConnectionProblem(f"{self.url} does not greet as a Tapedeck stream does")
         message: dict[str, Any] = {"action": "subscribe", **self._subscription.message}
-        there = hello.session
+        there, after = hello.session, self._subscription.after
         session_id = there.id if there else None
+        goes_on = session_id is not None
         if self.hello is None:
-            self._place = ((there and there.epoch) or 1, (there and there.seq) or 0)
+            first = (there and there.seq) or 0 if after is None else after
+            self._place = ((there and there.epoch) or 1, first)
             self._over_id = session_id if there and there.ended else None
+            goes_on = goes_on and after is not None
         elif self._session_id not in (None, session_id):
             raise ConnectionProblem(
                 f"the connection broke in session {self._session_id}, and the server now has "
                 f"session {session_id}: what came between is lost"
             )
-        elif session_id is not None:
-            epoch, after = self._place
-            message |= {"action": "resume", "epoch": epoch, "after": after, "session": session_id}
+        if goes_on:
+            epoch, seq = self._place
+            message |= {"action": "resume", "epoch": epoch, "after": seq, "session": session_id}
         self.hello, self._session_id, self._asked = hello, session_id, True
         return msgspec.json.encode(message).decode()
 

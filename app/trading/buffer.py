@@ -6,7 +6,7 @@ last ``keep_days`` days before the running one stay, trades and quotes of the ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,22 +74,23 @@ class _Rows(NamedTuple):
 class MarketBuffer:
     """One writer (``load``, ``feed``); any readers, each bounded by the time it names.
 
-    ``streams``: what the feed delivers, for ``has``; without it, what has come. ``closes``:
-    official closes by symbol index and day, where the feed has them; else of each day the last
-    trade marked as the closing auction, or the last regular minute.
+    ``streams``: what the feed delivers, and on which day numbers, for ``has``; without it, what
+    has come. ``closes``: official closes by symbol index and day, where the feed has them; else,
+    and until they are known, of each day the last trade marked as the closing auction, or the
+    last regular minute.
     """
 
     def __init__(
         self, symbols: Sequence[str], days: Sequence[TradingDay], *,
         words: Dictionary | None = None, keep_days: int = 5,
-        streams: Iterable[Stream] | None = None,
+        streams: Mapping[Stream, Collection[int]] | None = None,
         closes: Mapping[tuple[int, int], Close] | None = None,
     ) -> None:  # fmt: skip
         self.words = Dictionary() if words is None else words
         self._symbols, self._days = tuple(symbols), tuple(days)
         self._keep_days = keep_days
         self._table, self._regular = DayTable(days), Grid(days, regular_only=True)
-        self._streams = None if streams is None else frozenset(streams)
+        self._streams = streams
         self._closes = dict(closes or {})
         self._auctions: dict[tuple[int, int], list[tuple[int, float]]] = {}
         self._rows: dict[tuple[int, int], _Rows] = {}  # by symbol and stream code
@@ -105,6 +106,10 @@ class MarketBuffer:
         first = window.day - self._keep_days
         self._auctions = {key: found for key, found in self._auctions.items() if key[1] >= first}
         self._append(window.items, self._kept_from(window.day, StreamType.BAR))
+
+    def note_close(self, symbol: int, day: int, close: Close) -> None:
+        """The feed has an official close; before anybody is told that the day has ended."""
+        self._closes[symbol, day] = close
 
     def _append(self, items: Items, keep_from_ns: int) -> None:
         if not len(items):
@@ -160,7 +165,10 @@ class MarketBuffer:
         """Whether the feed delivers such items of this symbol on that day."""
         if self._streams is not None:
             name = self._symbols[symbol]
-            return any(s.symbol == name and s.type is kind for s in self._streams)
+            return any(
+                s.symbol == name and s.type is kind and day in days
+                for s, days in self._streams.items()
+            )
         code = stream_code(kind, 1 if kind is StreamType.BAR else 0)
         one = self._days[day]
         return len(self._between(symbol, code, one.first_ns, one.end_ns)) > 0
@@ -171,8 +179,8 @@ class MarketBuffer:
         if now_ns < max(one.end_ns, one.close_ns):
             return None
         given = self._closes.get((symbol, day))
-        if given is not None:
-            return given if given.known_ns <= now_ns else None
+        if given is not None and given.known_ns <= now_ns:
+            return given
         prints = [p for p in self._auctions.get((symbol, day), ()) if p[0] <= now_ns]
         if prints:
             time_ns, price = prints[-1]
@@ -184,8 +192,15 @@ class MarketBuffer:
         return Close(float(values[3]), "last_minute", one.end_ns)
 
     def ends(self, symbol: int) -> int | None:
-        """None: where a feed ends is not known."""
-        return None
+        """The end of the last day on which the feed delivers a symbol; None where it never does.
+
+        Where nothing was said beforehand, a feed does not end.
+        """
+        if self._streams is None:
+            return self._days[-1].end_ns
+        name = self._symbols[symbol]
+        days = [day for s, on in self._streams.items() if s.symbol == name for day in on]
+        return self._days[max(days)].end_ns if days else None
 
     # -- how -------------------------------------------------------------------------------------
 

@@ -21,15 +21,18 @@ class FreeRunner(Subscriber):
 
     All methods return at once and may be called from any thread; what they ask for stands in a
     queue without bound, whose length is ``backlog``. After an error nothing more is handled: it
-    is raised, as SessionFailedError, to whoever feeds, waits or closes. The runner is the only
-    one that may use the engine while it lives.
+    is raised, as SessionFailedError, to whoever feeds, waits or closes, and ``failed`` is called
+    on the runner's thread. The runner is the only one that may use the engine while it lives.
     """
 
-    def __init__(self, engine: Engine, name: str = "FreeRunner") -> None:
+    def __init__(
+        self, engine: Engine, name: str = "FreeRunner", failed: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(name)
         self.error: BaseException | None = None  # what the engine or a service failed with
         self._engine = engine
-        self._outcome = "completed"
+        self._failed = failed
+        self._outcome, self._cause = "completed", ""
         self._feeding = Lock()
         self._known_ns: int | None = None  # all up to here has been fed; None before the start
 
@@ -60,13 +63,16 @@ class FreeRunner(Subscriber):
         """All of the day has been fed."""
         self._ask(end_ns, partial(self._engine.end_day, day, end_ns))
 
-    def close(self, outcome: str = "completed", timeout_s: float | None = None) -> bool:
-        """Handle what was fed, finish the run with this outcome (``completed`` or ``stopped``;
-        ``failed`` after an error) and end the thread; False if it has not ended in time.
+    def close(
+        self, outcome: str = "completed", timeout_s: float | None = None, *, cause: str = ""
+    ) -> bool:
+        """Handle what was fed, finish the run with this outcome (``completed``, ``stopped``, or
+        ``failed`` with the feed's ``cause``; ``failed`` after an error) and end the thread; False
+        if it has not ended in time.
 
         Any number of times. The bus is not closed: it is its maker's.
         """
-        self._outcome = outcome
+        self._outcome, self._cause = outcome, cause
         ended = self.shutdown(timeout_s)
         self._raise()
         return ended
@@ -114,7 +120,7 @@ class FreeRunner(Subscriber):
             return
         error = self.error
         if error is None:
-            self._try(partial(self._engine.finish, self._outcome))
+            self._try(partial(self._engine.finish, self._outcome, self._cause or None))
             return
         try:
             self._engine.finish("failed", f"{type(error).__name__}: {error}")
@@ -126,3 +132,5 @@ class FreeRunner(Subscriber):
             step()
         except BaseException as error:
             self.error = error
+            if self._failed is not None:
+                self._failed()

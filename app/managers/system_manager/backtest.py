@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
-from app.errors import SessionFailedError
+from app.errors import RequestError, SessionFailedError
 from app.managers.lifecycle import State
 from app.managers.system_manager.answers import Progress
+from app.managers.system_manager.candles import Candles
 from app.managers.system_manager.config import resolve
 from app.managers.system_manager.plan import TradingPlan, session_config
 from app.managers.system_manager.session import ReplaySession
@@ -52,6 +53,7 @@ class BacktestEngine:
     def __init__(self, plan: TradingPlan, settings: Settings) -> None:
         self._plan = plan
         self._manager = SystemManager.from_settings(settings)
+        self._candles = Candles()
         self._stopped = False
         self._lock = Lock()
 
@@ -78,6 +80,18 @@ class BacktestEngine:
     @property
     def config(self) -> BacktestConfig:
         return self._plan.config
+
+    def feed_candles(self, symbol: str, candles: Any) -> Self:
+        """Run on these 1m bars, and on nothing that the catalog has of the symbol; see
+        ``Candles.add``. Before ``check`` and ``run``; of other symbols the catalog is read,
+        which is not needed where there are none.
+        """
+        named = self.config.data.symbols
+        if symbol not in named and named != ["*"]:
+            raise RequestError(f"data.symbols does not name {symbol!r}; it has {named}")
+        self._candles.add(symbol, candles)
+        self._manager.put_over(self._candles)
+        return self
 
     def check(self) -> list[str]:
         """Look at all that a run needs, without running; lines that say what it would be."""
