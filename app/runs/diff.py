@@ -59,7 +59,7 @@ def diff_runs(a: RunFolder, b: RunFolder) -> RunDiff:
     summary = differences(a.summary() or {}, b.summary() or {})
     return RunDiff(
         a=a.id, b=b.id, equal=first is None and not came_to and not summary, first_event=first,
-        came_to=came_to, summary=summary, made_of=differences(_made_of(left), _made_of(right)),
+        came_to=came_to, summary=summary, made_of=differences(made_of(left), made_of(right)),
     )  # fmt: skip
 
 
@@ -72,9 +72,11 @@ def _outcome(manifest: Manifest) -> dict[str, Any]:
     return {name: getattr(manifest, name) for name in _OUTCOME}
 
 
-def _made_of(manifest: Manifest) -> dict[str, Any]:
+def made_of(manifest: Manifest) -> dict[str, Any]:
+    """All that a run hangs on: two of the same come to the same."""
     return {
         "seed": manifest.seed,
+        "settings": manifest.settings,
         "config": manifest.config,
         "strategies": {s.id: s.hash for s in manifest.strategies},
         "data": {file.path: file.hash for file in manifest.data},
@@ -114,24 +116,25 @@ def _first_rows(a: RunFolder, b: RunFolder) -> Iterator[Difference]:
         file = f"{table}.parquet"
         if file in left and left[file] == right.get(file):
             continue
-        found = _first_row(a.table(table), b.table(table))
+        found = first_row(a.table(table), b.table(table))
         if found is not None:
             row, x, y = found
             yield Difference(f"{table}[{row}]", x, y)
 
 
-def _first_row(a: Any, b: Any) -> tuple[int, Any, Any] | None:
+def first_row(a: Any, b: Any) -> tuple[int, Any, Any] | None:
+    """The first row at which two tables differ: its number, and both; None where none does."""
     for start in range(0, max(len(a), len(b)), _SLICE_ROWS):
         left, right = a.slice(start, _SLICE_ROWS), b.slice(start, _SLICE_ROWS)
         if not left.equals(right):
-            rows = zip_longest(_numbers(left), _numbers(right))
+            rows = zip_longest(as_rows(left), as_rows(right))
             for row, (x, y) in enumerate(rows, start):
                 if x != y:
                     return row, x, y
     return None
 
 
-def _numbers(table: Any) -> list[dict[str, Any]]:
+def as_rows(table: Any) -> list[dict[str, Any]]:
     """Rows whose times are nanoseconds, as JSON has them."""
     plain = [pa.field(f.name, pa.int64() if f.type == TIME else f.type) for f in table.schema]
     found: list[dict[str, Any]] = table.cast(pa.schema(plain)).to_pylist()

@@ -11,6 +11,7 @@ for null. docs/digest.md describes it for other programs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,12 @@ class Digest:
         self._words = words
         self._hashed_words = 0
         self._start_day()
+
+    def copy(self) -> Digest:
+        """Another one with the same state; both go on by themselves."""
+        other = copy(self)
+        other._day, other._day_words = self._day.copy(), self._day_words.copy()
+        return other
 
     def _start_day(self) -> None:
         self._day = blake3()

@@ -74,7 +74,8 @@ class Formats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are RFC 3339; ``digest`` is that of the items, null before the end."""
+    """Times are RFC 3339; ``digest`` is that of the items, null before the end. ``settings`` are
+    those that a run hangs on and its configuration does not have."""
 
     format: int = FORMAT
     id: str
@@ -91,6 +92,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     formats: Formats = msgspec.field(default_factory=Formats)
     versions: Versions
     config: dict[str, Any]
+    settings: dict[str, int] = {}
     strategies: tuple[StrategyCopy, ...] = ()
     data: tuple[DataFile, ...] = ()
     files: dict[str, Artifact] = {}

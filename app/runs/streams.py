@@ -157,13 +157,13 @@ def _write_parquet(path: Path, schema: Any, batches: Iterable[Any]) -> None:
         with pq.ParquetWriter(
             sink, schema, compression="zstd", compression_level=1, use_dictionary=repeated
         ) as writer:
-            for group in _regrouped(schema, batches):
+            for group in regrouped(schema, batches):
                 writer.write_table(group, row_group_size=GROUP_ROWS)
         sink.flush()
         os.fsync(sink.fileno())
 
 
-def _regrouped(schema: Any, batches: Iterable[Any]) -> Iterator[Any]:
+def regrouped(schema: Any, batches: Iterable[Any]) -> Iterator[Any]:
     """The same rows as contiguous tables of GROUP_ROWS, but for the last."""
     waiting: list[Any] = []
     rows = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.cli import cli
+from app.cli import cli, show
 from settings import Settings
 from tests.client.small_catalog import write_small_catalog
 
@@ -27,7 +27,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    for console in (show.out, show.err):  # a process may have been given COLUMNS at its start
+        monkeypatch.setattr(console, "width", 200)
     runner = CliRunner()
 
     def call(*arguments: object) -> Result:

@@ -160,7 +160,24 @@ def test_a_strategy_that_raises_is_a_failed_run(call: Run) -> None:
     shown = call("--set", "strategies.once.file=raises.py")
     assert shown.exit_code == 1
     assert "no luck" in shown.stderr
+    assert "Traceback" not in shown.stderr
     assert "failed" in shown.stdout
+
+
+def test_what_a_strategy_logs_is_seen(
+    call: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "    def on_end(self, ctx):\n        ctx.log('that [b]was[/b] all')\n"
+    source = f"from app.trading.strategy import Strategy\nclass A(Strategy):\n{told}"
+    (tmp_path / "tells.py").write_text(source, "utf-8")
+    tells = ("--set", "strategies.0.file=tells.py", "--set", "strategies.0.params={}")
+    done = call(*tells)
+    assert done.exit_code == 0, done.output
+    assert f"once: {DAYS[-1]}T" in done.stderr
+    assert "that [b]was[/b] all\n" in done.stderr
+    monkeypatch.setenv("LOG_LEVEL", "warning")
+    done = call(*tells)
+    assert "was" not in done.stderr
 
 
 def test_a_broken_file_is_a_failed_run(call: Run, run: Run, tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ def _outcome(facts: ReportInput) -> list[Notice]:
     if facts.outcome == "completed":
         return []
     reached = facts.reached_ns
-    until = f" at {local_text(reached, facts.tz)}" if reached is not None else ""
+    until = f", until {local_text(reached, facts.tz)}" if reached is not None else ""
     cause = f": {facts.cause}" if facts.cause else ""
-    text = f"The run {facts.outcome}{until}{cause}. All numbers are of the part that was replayed."
+    text = f"The run {facts.outcome}{cause}. All numbers are of the part that was replayed{until}."
     return [Notice("serious", facts.outcome, text)]
 
 

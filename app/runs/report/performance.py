@@ -30,6 +30,7 @@ def performance(daily: Daily, final: float, sessions_a_year: float) -> Statistic
         "pnl": tidy(final - daily.initial),
         "return": final / daily.initial - 1,
         "days": days,
+        "sessions_a_year": tidy(sessions_a_year),
         "cagr": _cagr(daily.initial, final, days, sessions_a_year),
         **_of_returns(daily, sessions_a_year),
     }

@@ -24,6 +24,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
         Term("pnl", "P&L", "money", "Final less initial equity, after all costs."),
         Term("return", "Return", "share", "P&L by initial equity."),
         Term("days", "Trading days", "count", "Days whose regular close was reached."),
+        Term("sessions_a_year", "Sessions a year", "ratio", "With which ratios are annualised."),
         Term("cagr", "CAGR", "share", "Growth a year that gives this return; from 60 days on."),
         Term("volatility", "Volatility", "share", "Sample deviation of daily returns, a year."),
         Term("sharpe", "Sharpe ratio", "ratio", "Mean daily return by its deviation, a year."),

@@ -1,0 +1,95 @@
+"""What a run that is executed again must be told anew: it was told from outside the first time.
+
+The events are the journal. A request from outside took effect between two slices, when all up to
+its time had been shown: its time, and how many days had opened and ended before it, say where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from app.errors import RequestError
+from app.runs.folder import RunFolder
+from app.runs.manifest import RunState
+from app.trading.events import (
+    FROM_OUTSIDE,
+    MANUAL,
+    BacktestEndEvent,
+    CancelRequestEvent,
+    DayEndEvent,
+    DayOpenEvent,
+    EventBase,
+    OrderRequestEvent,
+)
+
+_Request = OrderRequestEvent | CancelRequestEvent
+_EDGES = frozenset({DayOpenEvent.topic(), DayEndEvent.topic()})
+_CUES = {kind.topic() for kind in (OrderRequestEvent, CancelRequestEvent, BacktestEndEvent)}
+_WANTED = pa.array(sorted(_EDGES | _CUES))
+_decode = msgspec.json.Decoder(_Request | BacktestEndEvent).decode
+
+
+class Cue(NamedTuple):
+    """An event from outside, or the end of a run that was stopped, at its time; after so many
+    openings and ends of days."""
+
+    edges: int
+    event: EventBase
+
+    @property
+    def at_ns(self) -> int:
+        return self.event.ts_event_ns
+
+
+class Script(NamedTuple):
+    """Cues in order; ``most_events`` is where a run ends that was cut off: then or soon after."""
+
+    cues: tuple[Cue, ...] = ()
+    most_events: int | None = None
+
+
+def script_of(run: RunFolder) -> Script:
+    """What a run was told from outside, and where it was stopped, or its record ends.
+
+    RequestError where it ended before its first day.
+    """
+    manifest = run.manifest
+    ids = {strategy.id for strategy in manifest.strategies}
+    cues, edges = [], 0
+    for kind, payload in _wanted(run):
+        if kind in _EDGES:
+            edges += 1
+            continue
+        event = _decode(payload)
+        if isinstance(event, BacktestEndEvent):
+            if event.outcome == RunState.STOPPED:
+                cues.append(Cue(edges, event))
+        elif _from_outside(event, ids):
+            cues.append(Cue(edges, event))
+    if not edges and manifest.state is not RunState.FAILED:
+        raise RequestError(f"run {run.id} did nothing: {manifest.state} before its first day")
+    if manifest.state is RunState.INTERRUPTED:
+        return Script(tuple(cues), sum(batch.num_rows for batch in run.batches("events")))
+    return Script(tuple(cues))
+
+
+def _wanted(run: RunFolder) -> Iterator[tuple[str, str]]:
+    """Type and payload of the events that matter here, in order."""
+    for batch in run.batches("events"):
+        found: Any = batch.filter(pc.is_in(batch.column("type"), value_set=_WANTED))
+        yield from zip(
+            found.column("type").to_pylist(), found.column("payload").to_pylist(), strict=True
+        )
+
+
+def _from_outside(event: _Request, strategies: set[str]) -> bool:
+    """Anybody may cancel an order from outside, and risk one that came from there. A strategy may
+    bear the name, where nobody could send orders."""
+    if isinstance(event, CancelRequestEvent):
+        return event.reason == FROM_OUTSIDE
+    return event.strategy_id == MANUAL and MANUAL not in strategies
