@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,16 @@ from app.managers.system_manager import SystemManager
 from settings import load_settings
 
 StartServer = Callable[..., str]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """What a test logged goes to another process in UTF-8, whatever it was."""
+    report: Any = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -80,7 +90,8 @@ def server(tmp_path: Path) -> Iterator[StartServer]:
     def start(catalog_uri: str | Path, **overrides: Any) -> str:
         settings = load_settings(
             None, **{"data_catalog_uri": str(catalog_uri), "tapedeck_port": 0,
-                     "tapedeck_cache_dir": tmp_path / "cache", **overrides},
+                     "tapedeck_cache_dir": tmp_path / "cache",
+                     "tapedeck_runs_dir": tmp_path / "runs", **overrides},
         )  # fmt: skip
         running.append(RunningServer(SystemManager.from_settings(settings), settings))
         return running[-1].start()

@@ -43,11 +43,20 @@ def plain_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
 
 
 @pytest.fixture(scope="package")
-def served_url(synthetic: Path, plain_environment: dict[str, str]) -> Iterator[str]:
+def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of configurations that the server may run; runs lie beside it."""
+    folder = tmp_path_factory.mktemp("server") / "configs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="package")
+def served_url(synthetic: Path, plain_environment: dict[str, str], configs: Path) -> Iterator[str]:
     """The URL of ``tapedeck serve``; stopped as a person would, with exit code 0."""
     process = subprocess.Popen(
         ["tapedeck", "serve", "--port", "0", "--catalog", str(synthetic)],
-        env=plain_environment, cwd=synthetic, stdout=subprocess.PIPE, text=True,
+        env=plain_environment | {"TAPEDECK_CONFIGS_DIR": str(configs)}, cwd=configs.parent,
+        stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         with process:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.docs.pages import BASE, PAGES, Block, blocks, name_of
+from tests.docs.pages import BASE, PAGES, ROOT, Block, blocks, name_of
 
 KINDS = {"sh", "python", "console", "json", "text", "yaml", ""}
 RUN = [page for page in PAGES if any(b.kind in ("sh", "python") for b in blocks(page))]
@@ -48,6 +48,7 @@ def test_blocks_run(
     page: Path,
     fresh_server: str,
     synthetic: Path,
+    configs: Path,
     plain_environment: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -56,6 +57,8 @@ def test_blocks_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".tapedeck").mkdir()
     (tmp_path / ".tapedeck" / "synthetic").symlink_to(synthetic)  # where scripts/serve writes it
+    (tmp_path / "configs").symlink_to(configs)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     environment = plain_environment
     if page.name == "s3.md":
         environment = environment | request.getfixturevalue("s3")
