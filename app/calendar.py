@@ -99,15 +99,15 @@ class TradingCalendar:
             )
         # Whole years, so that a handful of calendars serves every session.
         self._exchange = _exchange(name, date(low.year, 1, 1), date(high.year, 12, 31))
+        self._years = high.year - low.year + 1
         self.zone = ZoneInfo(str(self._exchange.tz))
         self._dates: list[date] = [s.date() for s in self._exchange.sessions]
         self._early = {s.date() for s in self._exchange.early_closes}
 
     @property
     def sessions_a_year(self) -> float:
-        """Its sessions in a year of 365.25 days, on average between its bounds."""
-        span = (self._dates[-1] - self._dates[0]).days + 1
-        return len(self._dates) * 365.25 / span
+        """Its sessions in a year, on average over the whole years that its bounds touch."""
+        return len(self._dates) / self._years
 
     def index_from(self, day: date) -> int:
         """Number of the first session on or after ``day``."""

@@ -16,7 +16,8 @@ GROUND = (
 
 # Which layer may import which; what those may import is allowed as well.
 ARROWS: dict[str, tuple[str, ...]] = {
-    "app.cli": ("app.client", "app.api"),
+    "app.cli": ("app.live", "app.api"),
+    "app.live": ("app.client", "app.managers.system_manager"),
     "app.client": ("app.api.schemas",),
     "app.api": ("app.api.schemas", "app.managers.system_manager", "settings"),
     "app.managers.system_manager": ("app.managers.data_manager", "settings"),
@@ -99,6 +100,8 @@ def test_imports_only_go_down(layer: str) -> None:
         ("app.feed", "app.trading"),
         ("app.trading", "app.runs"),
         ("app.client", "app.managers"),
+        ("app.api", "app.live"),
+        ("app.managers.system_manager", "app.client"),
         ("app.managers.data_manager", "settings"),
         ("app.catalog", "app.feed"),
         ("app.managers.time_manager", "app.managers.data_manager"),

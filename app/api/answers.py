@@ -23,7 +23,7 @@ Moment = Callable[[int], Any]
 REASONS = ("before_hours", "in_break", "after_hours", "late", "duplicate", "invalid")
 _SESSION_FIELDS = (
     "id", "state", "time", "epoch", "seq", "speed", "lag_ms", "trading_day", "progress", "digest",
-    "discarded", "error",
+    "discarded", "error", "run",
 )  # fmt: skip
 
 
@@ -64,6 +64,7 @@ def session_body(status: SessionStatus | None, moment: Moment = format_time) -> 
         "digest": status.digest or None,  # none before the first view
         "discarded": dict.fromkeys(REASONS, 0) | dict(status.discarded),
         "error": status.error,
+        "run": status.run,
     }
 
 

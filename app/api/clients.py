@@ -145,8 +145,15 @@ class Client:
 
     def drop_slices(self) -> None:
         """Slices that wait are not sent; what else waits is."""
-        dropped = [entry for entry in self._entries if not isinstance(entry, Frame)]
-        self._entries = deque(entry for entry in self._entries if isinstance(entry, Frame))
+        self._drop(Encoded, Pending)
+
+    def drop_pending(self) -> None:
+        """Slices that were to be encoded when their turn comes are not sent."""
+        self._drop(Pending)
+
+    def _drop(self, *kinds: type[Entry]) -> None:
+        dropped = [entry for entry in self._entries if isinstance(entry, kinds)]
+        self._entries = deque(entry for entry in self._entries if not isinstance(entry, kinds))
         self._release(sum(map(_size, dropped)))
         if not self._entries and not self._is_sending:
             self._idle.set()

@@ -61,6 +61,16 @@ def tick_flags(kind: StreamType, items: Items) -> dict[str, Column]:
     found: dict[str, Column] = {"post_close": (flags & Flag.POST_CLOSE) != 0}
     if kind is StreamType.TRADE:
         found["eligible"] = (flags & Flag.LAST) != 0
+        found["auction"] = _auctions(flags)
+    return found
+
+
+def _auctions(flags: NDArray[np.uint16]) -> list[str | None]:
+    """Of each trade the auction that it is, ``open`` or ``close``; None of most."""
+    found: list[str | None] = [None] * len(flags)
+    for name, flag in (("open", Flag.AUCTION_OPEN), ("close", Flag.AUCTION_CLOSE)):
+        for row in np.flatnonzero(flags & flag).tolist():
+            found[row] = name
     return found
 
 

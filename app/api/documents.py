@@ -16,12 +16,12 @@ _MEANINGS = {
     401: "The key is missing or wrong.",
     403: "A page of another origin called, or by a name that is not this machine's.",
     404: "No such thing; `detail` names the nearest.",
-    409: "Illegal in the session's state, which is given.",
+    409: "Illegal in the state of the session or run, which is given.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "Malformed: which field, what came, what is allowed.",
     500: "A fault of the server; its log has it.",
-    503: "Not now: the server shuts down, or cannot start a session.",
+    503: "Not now: the server shuts down, cannot start a session, or cannot use its runs.",
 }
 _ALWAYS = (401, 403, 422, 500)
 DESCRIPTION = """

@@ -172,6 +172,10 @@ class Hub:
         if news.why == "end":
             self._ended = news.status
             self._conflation.flush_all()
+        elif news.status.state not in ENDED:
+            self._ended = None  # a seek takes up again what was completed
+        if news.why == "epoch":
+            self._begin_epoch(news)
         for client in self.clients:
             subscription = client.subscription
             if subscription is None:
@@ -184,11 +188,16 @@ class Hub:
                 self._tell(client, "status", news.status, why=news.why)
             if news.snapshot is not None:
                 self._tell_snapshot(client, news.snapshot)
-        if news.why == "epoch":
-            self._ring.reset(news.status.epoch or 0, news.status.seq or 0)
-            self._conflation.clear()
-        if news.why in ("end", "state"):
+        if news.why in ("end", "state", "epoch"):
             self.on_change(news.session)
+
+    def _begin_epoch(self, news: Changed) -> None:
+        """Slices of the one before that were to be encoded later are not: a snapshot follows."""
+        self._ring.reset(news.status.epoch, news.status.seq)
+        self._conflation.clear()
+        self._names = Names(news.session)
+        for client in self.clients:
+            client.drop_pending()
 
     async def _deliver(self, window: Window) -> None:
         self._ring.append(window)

@@ -21,7 +21,7 @@ class _Kept(NamedTuple, Generic[T]):
 class IdempotencyKeys(Generic[T]):
     """The work that each key stands for, done or under way; the oldest done are forgotten.
 
-    Keys belong to a session: a new one forgets them.
+    Keys of a session's calls belong to it: a new one forgets them.
     """
 
     def __init__(self, most: int = MOST_KEYS) -> None:

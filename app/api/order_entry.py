@@ -25,7 +25,7 @@ def faults(body: OrderStart) -> list[dict[str, Any]]:
     """Fields that do not go together, as entries of a 422."""
     needed = _NEEDED.get(body.type, ())
     found = [
-        _fault(name, f"a {body.type} order has none", getattr(body, name), "not given")
+        _fault(name, f"a {body.type} order has none", getattr(body, name), _types_with(name))
         for name in _PRICES
         if name not in needed and getattr(body, name) is not None
     ]
@@ -43,6 +43,11 @@ def faults(body: OrderStart) -> list[dict[str, Any]]:
             _fault("exit_tif", "no bracket", body.exit_tif, "with take_profit or stop_loss")
         )
     return found
+
+
+def _types_with(name: str) -> str:
+    types = " or ".join(kind for kind, needed in _NEEDED.items() if name in needed)
+    return f"not given, or with type {types}"
 
 
 def _trail_faults(body: OrderStart, given: list[str]) -> list[dict[str, Any]]:

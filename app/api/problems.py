@@ -18,6 +18,7 @@ from app.errors import (
     CatalogError,
     NotFoundError,
     RequestError,
+    RunError,
     SettingsError,
     StateError,
     TapedeckError,
@@ -62,6 +63,7 @@ _KINDS: tuple[tuple[type[TapedeckError], int, str, str], ...] = (
     (RequestError, 422, "invalid-request", "Invalid request"),
     (CatalogError, 422, "catalog", "The catalog cannot be used"),
     (SettingsError, 422, "settings", "A setting does not allow it"),
+    (RunError, 503, "runs", "The runs cannot be used"),
     (ClosingError, 503, "closing", "Shutting down"),
     (UnavailableError, 503, "unavailable", "Unavailable"),
 )

@@ -23,8 +23,11 @@ from app.api.documents import DESCRIPTION
 from app.api.page import add_page
 from app.api.requests import BodyLimit, StrictRoute
 from app.api.routes_data import add_data_routes, add_item_routes
+from app.api.routes_runs import add_run_routes
 from app.api.routes_server import add_server_routes
 from app.api.routes_session import add_command_routes, add_session_routes
+from app.api.routes_trading import add_trading_routes
+from app.api.routes_transport import add_transport_routes
 from app.api.services import Services
 from app.api.sockets import StreamProtocol
 from app.api.stream import add_stream_route
@@ -71,8 +74,11 @@ def create_app(settings: Settings, manager: SystemManager) -> FastAPI:
     problems.install(app)
     add_session_routes(app, services)
     add_command_routes(app, services)
+    add_transport_routes(app, services)
     add_item_routes(app, services)
     add_data_routes(app, services)
+    add_run_routes(app, services)
+    add_trading_routes(app, services)
     add_server_routes(app, services)
     add_stream_route(app, services)
     add_page(app)

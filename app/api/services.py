@@ -16,6 +16,7 @@ from app.api.problems import ClosingError, NoSessionError
 from app.api.rates import Rates
 from app.api.waiting import LongPolls, LoopBridge
 from app.errors import RequestError
+from app.managers.system_manager.run_queue import RunQueue
 
 if TYPE_CHECKING:
     from app.managers.system_manager import ReplaySession, SystemManager
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 DEFAULT_POLL_S = 10.0
 CLOSE_S = 1.0  # for the session to stop and its callers to be answered
+RUNS_S = 0.5  # for runs to see that they are to stop; then they are killed
 SETTLE_S = 0.2  # for stream clients to take their last frames
 
 
@@ -36,6 +38,8 @@ class Services:
         self.bridge = LoopBridge()
         self.polls = LongPolls(self.bridge)
         self.keys: IdempotencyKeys[dict[str, Any]] = IdempotencyKeys()
+        self.runs = RunQueue(settings)
+        self.run_keys: IdempotencyKeys[dict[str, Any]] = IdempotencyKeys()
         self.registry = build_registry()
         rates = Rates(self.registry)
         self.hub = Hub(
@@ -63,9 +67,10 @@ class Services:
         """Take the running loop as the server's."""
         self.bridge.bind(asyncio.get_running_loop())
         self.hub.start()
+        self.runs.open()
 
     async def close(self) -> None:
-        """Refuse commands, answer who waits, stop the session, let the streams settle.
+        """Refuse commands, answer who waits, stop session and runs, let the streams settle.
 
         Any number of times; bounded, whatever hangs.
         """
@@ -73,12 +78,16 @@ class Services:
             return
         self.closing = True
         self.polls.wake_all()
-        stop = asyncio.ensure_future(asyncio.to_thread(self.manager.close))
-        done, _ = await asyncio.wait({stop}, timeout=CLOSE_S)
-        if not done:
-            log.warning("the session did not stop within %g s", CLOSE_S)
-        elif error := stop.exception():
-            log.error("the session did not stop cleanly", exc_info=error)
+        stops = {
+            asyncio.ensure_future(asyncio.to_thread(self.manager.close)): "the session",
+            asyncio.ensure_future(asyncio.to_thread(self.runs.close, RUNS_S)): "a run",
+        }
+        done, late = await asyncio.wait(stops, timeout=CLOSE_S)
+        for stop in late:
+            log.warning("%s did not stop within %g s", stops[stop], CLOSE_S)
+        for stop in done:
+            if error := stop.exception():
+                log.error("%s did not stop cleanly", stops[stop], exc_info=error)
         await self.hub.close(SETTLE_S)
 
     def hold(self, work: asyncio.Future[dict[str, Any]]) -> None:

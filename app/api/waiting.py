@@ -61,7 +61,7 @@ class LongPolls:
 
     def __init__(self, bridge: LoopBridge) -> None:
         self._bridge = bridge
-        self._waiting: dict[asyncio.Future[None], int] = {}
+        self._waiting: dict[asyncio.Future[None], tuple[int, int]] = {}  # epoch and seq
         self._session: ReplaySession | None = None
         self._remove: Callable[[], None] | None = None
         self._posted = False
@@ -72,11 +72,11 @@ class LongPolls:
     async def wait(
         self, session: ReplaySession, after: int, wait_s: float, request: Request
     ) -> None:
-        """Until the session's view is later than ``after``, it ended or was replaced, time is
-        over, the server closes, or the caller has gone."""
+        """Until the session's view is later than ``after`` or of another epoch, it ended or was
+        replaced, time is over, the server closes, or the caller has gone."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listen_to(session)
-        self._waiting[future] = after
+        self._waiting[future] = session.view().epoch, after
         self._look()  # a commit before the listener stood would be missed
         gone = asyncio.ensure_future(_until_disconnected(request))
         try:
@@ -122,10 +122,10 @@ class LongPolls:
         self._posted = False
         if self._session is None:
             return
-        seq = self._session.view().seq
+        view = self._session.view()
         ended = self._session.state in ENDED
-        for future, after in self._waiting.items():
-            if (ended or seq > after) and not future.done():
+        for future, (epoch, after) in self._waiting.items():
+            if (ended or view.seq > after or view.epoch != epoch) and not future.done():
                 future.set_result(None)
 
 

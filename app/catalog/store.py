@@ -13,7 +13,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from app.catalog.index import load_index
-from app.catalog.layout import parse_path, side_path
+from app.catalog.layout import SIDE_DATASETS, parse_path, side_path
 from app.catalog.location import open_filesystem, redact_uri
 from app.catalog.pieces import Piece
 from app.catalog.reading import PieceReader
@@ -148,6 +148,17 @@ class Catalog:
                 f"{self.root}/{piece.path}: row group {piece.row_group + 1} holds values that "
                 f"cannot be: {error}"
             ) from error
+
+    def open_file(self, path: str) -> pa.NativeFile:
+        """The bytes of a file, by its path below the root."""
+        return self.filesystem.open_input_stream(f"{self.root}/{path}")
+
+    def side_files(self, symbols: Iterable[str]) -> list[str]:
+        """Paths below the root of all side tables that these symbols have."""
+        paths = [side_path(dataset, symbol) for symbol in symbols for dataset in SIDE_DATASETS]
+        found = self.filesystem.get_file_info([f"{self.root}/{path}" for path in paths])
+        pairs = zip(paths, found, strict=True)
+        return [path for path, info in pairs if info.type == pafs.FileType.File]
 
     def side_table(self, dataset: str, symbol: str) -> pa.Table | None:
         """A symbol's table of a side dataset (``daily``, ...), None where there is none."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from settings import Settings
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+_NAME_CHARS = 60
 
 out = Console()
 err = Console(stderr=True)
@@ -56,15 +57,17 @@ def print_json(value: Any) -> None:
 
 
 def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """A table; columns of numbers are set to the right, and only the last column is folded."""
+    """A table; columns of numbers are set to the right. What is too wide is folded, never cut,
+    and the first column, which names the row, comes whole."""
     cells = [list(row) for row in rows]
     made = Table(title=title, title_justify="left", header_style="bold")
     for place, header in enumerate(headers):
         numbers = all(isinstance(row[place], int | float | None) for row in cells)
         if numbers:
-            made.add_column(header, justify="right", no_wrap=True)
+            made.add_column(header, justify="right", overflow="fold")
         else:
-            made.add_column(header, overflow="fold", no_wrap=place < len(headers) - 1)
+            named = max((len(cell_text(row[0])) for row in cells), default=0) if not place else 0
+            made.add_column(header, overflow="fold", min_width=min(named, _NAME_CHARS))
     for row in cells:
         made.add_row(*(Text(cell_text(value)) for value in row))
     return made

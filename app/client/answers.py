@@ -86,8 +86,8 @@ class Command(Answer, frozen=True):
 class Session(Answer, frozen=True):
     """A replay session; all but ``state`` is None where there is none.
 
-    ``command`` is there after a command, ``interrupted`` after a step: whether a pause or
-    stop ended it early.
+    ``command`` is there after a command, ``interrupted`` after a step, seek or run-to: whether
+    a pause, stop or seek ended it early.
     """
 
     state: str
@@ -104,6 +104,7 @@ class Session(Answer, frozen=True):
     error: str | None = None
     command: Command | None = None
     interrupted: bool | None = None
+    run: str | None = None  # the id of its record, where it trades
 
     time = _MaybeMoment("time_ns")
 
@@ -253,7 +254,10 @@ class Clock(Answer, frozen=True):
 
 
 class StreamInfo(Answer, frozen=True):
-    """A stream on its way through the server; ``queued`` and ``delivered`` in rows."""
+    """A stream on its way through the server; ``queued`` and ``delivered`` in rows.
+
+    ``days`` are runs of the session's days that the catalog has rows of: first and last.
+    """
 
     symbol: str
     stream: str
@@ -263,6 +267,7 @@ class StreamInfo(Answer, frozen=True):
     oldest_ns: Nanoseconds | None = None
     newest_ns: Nanoseconds | None = None
     complete_through_ns: Nanoseconds | None = None
+    days: list[tuple[date, date]] = []
 
     oldest = _MaybeMoment("oldest_ns")
     newest = _MaybeMoment("newest_ns")
@@ -290,3 +295,43 @@ class Catalog(Answer, frozen=True):
 
     symbols: dict[str, dict[str, Extent]]
     broken: list[str] = []  # a sentence for each file that cannot be used
+
+
+class Run(Answer, frozen=True):
+    """A run in the server's store. ``state`` is queued, running, completed, stopped, failed,
+    interrupted or broken."""
+
+    id: str
+    name: str
+    state: str
+    cause: str | None = None
+    created_ns: Nanoseconds | None = None
+    started_ns: Nanoseconds | None = None
+    finished_ns: Nanoseconds | None = None
+    events: int | None = None
+    digest: str | None = None
+    events_digest: str | None = None
+
+    created = _MaybeMoment("created_ns")
+    started = _MaybeMoment("started_ns")
+    finished = _MaybeMoment("finished_ns")
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state not in ("queued", "running")
+
+
+class RunDetail(Run, frozen=True):
+    """``progress`` is there while it runs, ``summary`` and ``files`` when it has ended."""
+
+    progress: Progress | None = None
+    config: dict[str, Any] | None = None
+    summary: dict[str, Any] | None = None
+    files: tuple[str, ...] = ()
+
+
+class Runs(Answer, frozen=True):
+    """Newest first."""
+
+    runs: list[Run]

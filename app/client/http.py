@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.client import calls
+from app.client import calls, trading, transport
+from app.client import runs as runs_calls
 from app.client.calls import Call
 from app.client.problems import problem_of, unreachable
 from app.client.sockets import AsyncStream, Stream
@@ -146,6 +147,8 @@ class Tapedeck:
     resume = _sync(calls.resume)
     stop = _sync(calls.stop)
     step = _sync(calls.step)
+    seek = _sync(transport.seek)
+    run_to = _sync(transport.run_to)
     set_speed = _sync(calls.set_speed)
     days = _sync(calls.days)
     time = _sync(calls.time)
@@ -159,6 +162,22 @@ class Tapedeck:
     health = _sync(calls.health)
     ready = _sync(calls.ready)
     metrics = _sync(calls.metrics)
+    submit_run = _sync(runs_calls.submit_run)
+    runs = _sync(runs_calls.runs)
+    run = _sync(runs_calls.run)
+    run_report = _sync(runs_calls.run_report)
+    cancel_run = _sync(runs_calls.cancel_run)
+    delete_run = _sync(runs_calls.delete_run)
+    start_trading = _sync(trading.start_trading)
+    account = _sync(trading.account)
+    positions = _sync(trading.positions)
+    orders = _sync(trading.orders)
+    order = _sync(trading.order)
+    why = _sync(trading.why)
+    fills = _sync(trading.fills)
+    signals = _sync(trading.signals)
+    send_order = _sync(trading.send_order)
+    cancel_order = _sync(trading.cancel_order)
     stream = _sync_stream(stream)
 
 
@@ -197,6 +216,8 @@ class AsyncTapedeck:
     resume = _async(calls.resume)
     stop = _async(calls.stop)
     step = _async(calls.step)
+    seek = _async(transport.seek)
+    run_to = _async(transport.run_to)
     set_speed = _async(calls.set_speed)
     days = _async(calls.days)
     time = _async(calls.time)
@@ -210,4 +231,20 @@ class AsyncTapedeck:
     health = _async(calls.health)
     ready = _async(calls.ready)
     metrics = _async(calls.metrics)
+    submit_run = _async(runs_calls.submit_run)
+    runs = _async(runs_calls.runs)
+    run = _async(runs_calls.run)
+    run_report = _async(runs_calls.run_report)
+    cancel_run = _async(runs_calls.cancel_run)
+    delete_run = _async(runs_calls.delete_run)
+    start_trading = _async(trading.start_trading)
+    account = _async(trading.account)
+    positions = _async(trading.positions)
+    orders = _async(trading.orders)
+    order = _async(trading.order)
+    why = _async(trading.why)
+    fills = _async(trading.fills)
+    signals = _async(trading.signals)
+    send_order = _async(trading.send_order)
+    cancel_order = _async(trading.cancel_order)
     stream = _async_stream(stream)

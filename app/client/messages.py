@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _HEADS = ("type", "epoch", "prev_seq", "seqs", "times")
-_TEXT = ("symbol", *TEXTS)
+_TEXT = ("symbol", "auction", *TEXTS)
 
 
 class Row(NamedTuple):

@@ -62,10 +62,14 @@ def test_openapi_names_every_call_field_and_problem(fake: Fake) -> None:
     assert set(page["paths"]) == {
         "/api/v1/session", "/api/v1/session/pause", "/api/v1/session/resume",
         "/api/v1/session/stop", "/api/v1/session/step", "/api/v1/session/days", "/api/v1/time",
+        "/api/v1/session/seek", "/api/v1/session/run-to",
         "/api/v1/streams", "/api/v1/session/data", "/api/v1/session/data/{symbol}/bars",
         "/api/v1/session/data/{symbol}/trades", "/api/v1/session/data/{symbol}/quotes",
         "/api/v1/session/data/{symbol}/quality", "/api/v1/catalog", "/health", "/ready",
-        "/metrics", "/login",
+        "/metrics", "/login", "/api/v1/runs", "/api/v1/runs/{id}", "/api/v1/runs/{id}/report",
+        "/api/v1/session/account", "/api/v1/session/positions", "/api/v1/session/orders",
+        "/api/v1/session/orders/{id}", "/api/v1/session/orders/{id}/why",
+        "/api/v1/session/fills", "/api/v1/session/signals",
     }  # fmt: skip
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for path, calls in page["paths"].items():

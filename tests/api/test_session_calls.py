@@ -16,7 +16,7 @@ from tests.api.test_requests import check
 NO_SESSION = {
     "id": None, "state": "STOPPED", "time": None, "epoch": None, "seq": None, "speed": None,
     "lag_ms": None, "trading_day": None, "progress": None, "digest": None, "discarded": None,
-    "error": None,
+    "error": None, "run": None,
 }  # fmt: skip
 
 

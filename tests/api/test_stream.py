@@ -84,7 +84,7 @@ def test_words_and_whole_sizes(real: httpx.Client) -> None:
     trades, quotes = frames[0]["trades"], frames[0]["quotes"]
     assert list(trades) == [
         "slice", "symbol", "ts", "price", "size", "exchange", "conditions", "post_close",
-        "eligible",
+        "eligible", "auction",
     ]  # fmt: skip
     assert list(quotes) == [
         "slice", "symbol", "ts", "bid", "bid_size", "ask", "ask_size", "exchange", "side",

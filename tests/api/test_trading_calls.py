@@ -339,6 +339,8 @@ def test_levels_that_cannot_be_and_symbols_that_are_not(traded: Place) -> None:
     market: dict[str, Any] = {"symbol": "BAC", "side": "buy", "quantity": 1}
     said = traded.send(422, **market, take_profit=19, stop_loss=20)["detail"]
     assert "stop_loss at 20" in said
+    (error,) = traded.send(422, **market, limit_price=19)["errors"]
+    assert error["allowed"] == "not given, or with type limit or stop_limit"
     said = traded.send(404, **market | {"symbol": "BAK"})["detail"]
     assert "nearest: BAC" in said
     for path in ("/orders/once-s9", "/orders/once-s9/why"):

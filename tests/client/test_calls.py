@@ -119,6 +119,28 @@ def test_step_and_speed_carry_their_arguments(script: Script) -> None:
     assert third.body == {"speed": 360}
 
 
+def test_seek_and_run_to_carry_their_arguments(script: Script) -> None:
+    script.answer("POST /session/seek", SESSION, 202)
+    script.answer("POST /session/run-to", SESSION)
+    when = datetime(2013, 10, 7, 14, 0, tzinfo=UTC)
+    with Tapedeck(script.url) as deck:
+        deck.seek(when, wait_s=0.5, idempotency_key="k1")
+        deck.run_to("2013-10-07T15:00:00Z")
+        deck.run_to(until="gap")
+        deck.run_to(until={"symbol": "SPY", "above": 168.9})
+        with pytest.raises(RequestError, match="one of time and until"):
+            deck.run_to()
+        with pytest.raises(RequestError, match="one of time and until"):
+            deck.run_to(when, until="gap")
+    seek, *runs = script.asked
+    assert (seek.body, seek.query) == ({"time": "2013-10-07T14:00:00Z"}, {"wait_s": "0.5"})
+    assert seek.headers["idempotency-key"] == "k1"
+    assert [one.body for one in runs] == [
+        {"time": "2013-10-07T15:00:00Z"}, {"until": "gap"},
+        {"until": {"symbol": "SPY", "above": 168.9}},
+    ]  # fmt: skip
+
+
 def test_data_is_one_view(script: Script) -> None:
     row = {"last": 1.5, "bar": BAR, "trade": {"ts": BAR["ts"], "price": 1.5, "size": 0.5},
            "quote": {"ts": BAR["ts"], "bid": None, "bid_size": None, "ask": 2.0, "ask_size": 3},

@@ -19,6 +19,7 @@ from app.client import (
     Tapedeck,
 )
 from app.client.stream import Encoding
+from app.errors import RequestError
 from tests.client.small_catalog import DAYS, MINUTES, SYMBOLS, TRADES, bar_table
 
 # The clock starts 1 ns before the open, which is the first boundary.
@@ -91,6 +92,7 @@ def check_view(deck: Tapedeck) -> None:
     assert (clock.is_open, clock.open, clock.time) == (True, OPEN, data.time)
     streams = {s.symbol: s for s in deck.streams().streams if s.stream == "bars_1m"}
     assert streams["AIG"].delivered == 10
+    assert streams["AIG"].days == [(date(2013, 10, 7), date(2013, 10, 8))]
 
 
 def test_rows_come_as_tables(real_url: str) -> None:
@@ -149,6 +151,29 @@ def test_a_stream_opened_after_the_end_or_before_the_next_start(real_url: str) -
         assert len(rows) == 4 * MINUTES
         assert isinstance(messages[-1], End)
         assert messages[-1].raw["id"] == second.id
+
+
+def test_a_stream_may_begin_after_a_slice_that_was(real_url: str) -> None:
+    with Tapedeck(real_url) as deck:
+        start(deck)
+        deck.step("bar", TO_MINUTE_10)
+        for after, first in ((0, 1), (7, 8)):
+            with deck.stream("bars_1m", after=after) as stream:
+                message = next(stream)
+                assert isinstance(message, Slices)
+                assert message.seqs[0] == first
+        deck.step("day", 2)
+        with deck.stream("bars_1m", after=0) as stream:
+            messages = list(stream)
+        assert sum(len(m) for m in messages if isinstance(m, Slices)) == 4 * MINUTES
+        assert isinstance(messages[-1], End)
+        with (
+            deck.stream("bars_1m", after=10_000) as late,
+            pytest.raises(ServerProblem, match="not_held"),
+        ):
+            next(late)
+    with Tapedeck(real_url) as deck, pytest.raises(RequestError, match="after need"):
+        deck.stream("bars_1m", after=0, delivery="conflate")
 
 
 def test_a_wrong_subscription_is_refused(real_url: str) -> None:

@@ -240,3 +240,18 @@ def test_extended_hours_of_other_exchanges_are_not_known() -> None:
 def test_ranges_that_cannot_be_replayed(start: str, end: str, says: str) -> None:
     with pytest.raises(RangeError, match=says):
         _days("XNYS", "regular", start, end)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last", "sessions"),
+    [
+        ("XNYS", date(2010, 3, 1), date(2010, 3, 5), 252),  # from Jan 4 on: not 252 in 362 days
+        ("XNYS", date(2013, 10, 4), date(2013, 10, 8), 252),
+        ("XNYS", date(2024, 10, 28), date(2024, 12, 2), 251),  # 252, and 250 of 2025
+        ("24/7", date(2013, 10, 4), date(2013, 10, 8), 365),
+    ],
+)
+def test_the_sessions_of_a_year_are_those_of_whole_years(
+    name: str, first: date, last: date, sessions: float
+) -> None:
+    assert TradingCalendar(name, Hours.REGULAR, 60, first, last).sessions_a_year == sessions

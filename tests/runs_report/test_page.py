@@ -189,7 +189,7 @@ def test_without_a_benchmark_there_is_one_sentence(tmp_path: Path) -> None:
         ({}, [fill("A", "buy", 1, 1.0, flags=["optimistic"])], "serious", "1 of 1 fills took"),
         ({"outcome": "failed", "cause": "no memory"}, [], "serious", "The run failed: no memory."),
         ({"outcome": "stopped", "reached_ns": minute(30)}, [], "serious",
-         "stopped at 2024-07-01 10:00."),
+         "The run stopped. All numbers are of the part that was replayed, until 2024-07-01 10:00."),
         ({}, [fill("A", "buy", 1, 1.0, flags=["ambiguous"])], "note", "1 of 1 fills are ambiguous"),
         ({"coverage": {"A": 94.9}}, [fill("A", "buy", 1, 1.0)], "note", "A 94.9 %"),
     ],

@@ -38,6 +38,7 @@ def test_ratios_of_ten_gains_and_ten_losses(tmp_path: Path) -> None:
     assert made["best_day"] == pytest.approx(0.01)
     assert made["worst_day"] == pytest.approx(-0.005)
     assert made["days"] == 20
+    assert made["sessions_a_year"] == 252
 
 
 def test_a_market_that_never_closes_has_a_longer_year(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ clock thread (``BacktestClockWorker``, at speed > 0) moves now between slices.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from threading import Condition, Lock, Thread, current_thread
 
@@ -19,6 +19,7 @@ from app.managers.data_manager.control import Control
 from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
 from app.managers.data_manager.delivery import Delivery, MergedStream
 from app.managers.data_manager.feeding import Feeding
+from app.managers.data_manager.goals import Goal, Place
 from app.managers.data_manager.merge import StreamStats, stream_stats
 from app.managers.data_manager.playback import Act
 from app.managers.data_manager.player import Player
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _TICK_NS = SECOND_NS // 100
 _JOIN_S = 2.0
+_LAST_WORDS_S = 0.2
 _live: list[BacktestStreamCoordinator] = []
 _live_lock = Lock()
 
@@ -64,6 +66,7 @@ class BacktestStreamCoordinator(Feeding):
         queue_rows: int = 1_000_000,
         wall: Wall | None = None,
         start_paused: bool = False,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         with _live_lock:
             if _live:
@@ -78,7 +81,7 @@ class BacktestStreamCoordinator(Feeding):
         self._time_manager = time_manager
         self._wall = wall or Wall()
         self._clock = time_manager.take_writer(self._wall, speed)
-        self._control = Control(self._changed, time_manager, self._clock)
+        self._control = Control(self._changed, time_manager, self._clock, numbers)
         self._player = Player(
             self._changed,
             time_manager,
@@ -92,7 +95,7 @@ class BacktestStreamCoordinator(Feeding):
         self._start_paused = start_paused
         self._stopping = False
         self._clock_thread: Thread | None = None
-        self._worker = Thread(target=self._merge_worker, name="BacktestStreamWorker", daemon=True)
+        self._worker = self._make_worker(False)
 
     # -- seen from outside -----------------------------------------------------------------
 
@@ -107,6 +110,17 @@ class BacktestStreamCoordinator(Feeding):
     @property
     def speed(self) -> float:
         return self._clock.speed
+
+    @property
+    def place(self) -> Place:
+        """Where the session stands."""
+        with self._changed:
+            return self._control.place
+
+    @property
+    def delivers(self) -> bool:
+        """Whether its merge thread lives."""
+        return self._worker.is_alive()
 
     @property
     def delivery(self) -> Delivery:
@@ -236,6 +250,43 @@ class BacktestStreamCoordinator(Feeding):
 
         return self._control.submit("step", fill).future
 
+    def seek(self, place: Place) -> Future[Outcome]:
+        """Go to a place at speed 0, then pause; answered when done. BehindError from a later one.
+
+        What was going on before is interrupted.
+        """
+        return self._aim("seek", Goal(place))
+
+    def run_to(self, goal: Goal) -> Future[Outcome]:
+        """Go on at speed 0 until ``goal`` is reached, then pause; answered when done."""
+        return self._aim("run-to", goal)
+
+    def _aim(self, name: str, goal: Goal) -> Future[Outcome]:
+        def fill(command: Command) -> None:
+            command.goal = goal
+
+        return self._control.submit(name, fill).future
+
+    def reopen(self, place: Place) -> Outcome | None:
+        """Take a COMPLETED session up again, PAUSED at a place of its last day.
+
+        None where the clock cannot be set back there.
+        """
+        if self.state is State.COMPLETED and self._worker is not current_thread():
+            self._worker.join(_LAST_WORDS_S)  # it may still be telling of the end
+        with self._changed:
+            over = self._stopping or self.state is not State.COMPLETED or self.delivers
+            if over or not self._control.rewind(place):
+                return None
+            self._worker = self._make_worker(True)
+            self._player.delivery.reopen()
+            self._control.reopen()
+            number, view = self._control.next_number(), self.view
+        self._player.tell("epoch")
+        self._worker.start()
+        self._ensure_clock_thread()
+        return Outcome(number, view.now_ns, view.seq, State.PAUSED)
+
     def call(self, action: Callable[[], None]) -> Future[Outcome]:
         """Run ``action`` on the merge thread between two slices, running or paused."""
 
@@ -253,12 +304,16 @@ class BacktestStreamCoordinator(Feeding):
     def _over(self) -> bool:
         return self._stopping or self.error is not None
 
-    def _merge_worker(self) -> None:
+    def _make_worker(self, again: bool) -> Thread:
+        name = "BacktestStreamWorker"
+        return Thread(target=self._merge_worker, args=(again,), name=name, daemon=True)
+
+    def _merge_worker(self, again: bool = False) -> None:
         completed = False
         try:
-            while not self._over() and not self._player.load_look_back(self._over):
+            while not (again or self._over()) and not self._player.load_look_back(self._over):
                 pass
-            if not self._over():
+            if not (again or self._over()):
                 self._player.begin(self._start_paused)
             while not self._over() and not completed:
                 completed = not self._advance()
@@ -287,10 +342,15 @@ class BacktestStreamCoordinator(Feeding):
         with self._changed:
             if self._over():
                 return
-            changes = self._control.apply()
-        self._control.run_calls()
+            changes = list(dict.fromkeys(self._control.apply()))
+        if "epoch" in changes:
+            changes.remove("epoch")
+            self._player.tell("epoch")  # before whoever asked for it goes on
+        if self._control.run_calls():
+            with self._changed:
+                self._player.note_due()
         self._control.flush()
-        for why in dict.fromkeys(changes):  # each once: what it tells is the state after all
+        for why in changes:  # each once: what it tells is the state after all
             self._ensure_clock_thread()
             self._player.tell(why)
 
@@ -335,6 +395,7 @@ class BacktestStreamCoordinator(Feeding):
                         self._player.tick()
                     until_ns = self._wall.now_ns() + _TICK_NS if runs else None
                     self._wall.wait(self._changed, until_ns)
+                self._clock_thread = None  # another one, should it be reopened
         except BaseException as error:
             log.exception("the clock thread failed")
             self.fail(error)

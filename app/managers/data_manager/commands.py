@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from enum import StrEnum
 from typing import NamedTuple
 
+from app.managers.data_manager.goals import Goal
 from app.managers.lifecycle import State
 from app.managers.time_manager import View
 
@@ -34,7 +36,7 @@ class Command:
     """A wish, and the future its caller waits on."""
 
     def __init__(self, name: str, number: int) -> None:
-        self.name = name  # pause, resume, speed, step or call
+        self.name = name  # pause, resume, speed, step, seek, run-to or call
         self.number = number
         self.future: Future[Outcome] = Future()
         self.speed = 0.0
@@ -42,6 +44,7 @@ class Command:
         self.count = 0  # what is left of a step
         self.began: View | None = None  # the view at which a step began
         self.target_ns: int | None = None  # where a step by bar stands next
+        self.goal: Goal | None = None  # of a seek or run-to: where it stops
         self.action: Callable[[], None] | None = None  # of a call: what to do between slices
 
     def answer(self, time_ns: int, seq: int, state: State, interrupted: bool = False) -> None:
@@ -56,13 +59,12 @@ class Command:
 class CommandQueue:
     """Numbers commands as they come. Not thread-safe: under the coordinator's lock."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Iterator[int] | None = None) -> None:
         self._waiting: deque[Command] = deque()
-        self._count = 0
+        self._numbers = itertools.count(1) if numbers is None else numbers
 
     def next_number(self) -> int:
-        self._count += 1
-        return self._count
+        return next(self._numbers)
 
     def put(self, name: str) -> Command:
         command = Command(name, self.next_number())

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from threading import Condition
 
 from app.errors import StateError, TapedeckError
 from app.managers.data_manager.commands import Command, CommandQueue
+from app.managers.data_manager.goals import BehindError, Place
 from app.managers.lifecycle import ENDED, State, check_move
 from app.managers.time_manager import ClockWriter, TimeManager
+from app.times import format_time
 
 
 class Control:
     """Under the coordinator's lock, unless it says otherwise."""
 
-    def __init__(self, changed: Condition, time_manager: TimeManager, clock: ClockWriter) -> None:
+    def __init__(
+        self, changed: Condition, time_manager: TimeManager, clock: ClockWriter,
+        numbers: Iterator[int] | None = None,
+    ) -> None:  # fmt: skip
         self.state = State.STARTING
-        self.step: Command | None = None  # the step that is going on
+        self.step: Command | None = None  # the step, seek or run-to that is going on
+        self.day_over = False  # the clock stands on the day's end; read by others
+        self.rewind: Callable[[Place], bool] = lambda _: False  # set the clock back, if it can be
         self._changed = changed
         self._time = time_manager
         self._clock = clock
-        self._commands = CommandQueue()
+        self._commands = CommandQueue(numbers)
         self._answers: deque[Callable[[], None]] = deque()
         self._closed = False
         self._calls: deque[Command] = deque()
@@ -48,12 +55,12 @@ class Control:
             return self._commands.next_number()
 
     def apply(self) -> list[str]:
-        """Apply what waits now, in order of arrival; what was changed ("state", "speed")."""
+        """Apply what waits now, in order of arrival; what was changed (state, speed, epoch)."""
         changes: list[str] = []
         for command in self._commands.take_all():
             try:
                 why = self._apply(command)
-            except StateError as error:
+            except TapedeckError as error:
                 self._answers.append(partial(command.refuse, error))
                 continue
             if command.action is not None:
@@ -63,8 +70,12 @@ class Control:
                 self._answer(command)
         return changes
 
-    def run_calls(self) -> None:
-        """Carry out the calls that were applied; outside the lock, for they may take a while."""
+    def run_calls(self) -> bool:
+        """Carry out the calls that were applied; outside the lock, for they may take a while.
+
+        Whether there were any.
+        """
+        called = bool(self._calls)
         while self._calls:
             command = self._calls.popleft()
             assert command.action is not None
@@ -77,11 +88,14 @@ class Control:
                 raise
             else:
                 self._answer(command)
+        return called
 
     def _apply(self, command: Command) -> str:
         if command.action is not None:
             self._calls.append(command)
             return "call"
+        if command.goal is not None:
+            return self._aim(command)
         if command.name == "speed":
             self._clock.set_speed(command.speed)
             return "speed"
@@ -95,6 +109,37 @@ class Control:
                 self.step = command
                 command.began = self._time.view
         return "state"
+
+    def _aim(self, command: Command) -> str:
+        """Go to a goal. One that lies behind is refused; a seek's session waits there, PAUSED."""
+        goal, here = command.goal, self.place
+        assert goal is not None
+        goal.aim(here, self._time.days)
+        behind = goal.place is not None and goal.place < here
+        if behind and command.name != "seek":
+            raise BehindError(
+                f"that lies in the past: it is {format_time(here.now_ns)}; "
+                "POST /api/v1/session/seek goes back"
+            )
+        self.answer_step(interrupted=True)
+        if behind or goal.place == here:
+            if self.state is State.RUNNING:
+                self.move(State.PAUSED)
+            if goal.place is not None and behind and self.rewind(goal.place):
+                return "epoch"
+        else:
+            if self.state is not State.RUNNING:
+                self.move(State.RUNNING)
+            self.step, command.count, command.began = command, 1, self._time.view
+        if behind:
+            raise BehindError(f"{format_time(here.now_ns)} is later")
+        return "state"
+
+    @property
+    def place(self) -> Place:
+        """Where the session stands."""
+        view = self._time.view
+        return Place(view.day, view.now_ns, self.day_over)
 
     def move(self, state: State) -> None:
         """Change the state; StateError where the move is illegal."""
@@ -135,6 +180,11 @@ class Control:
         self._closed = True
         if self.state not in ENDED:
             self.state = state
+        self._changed.notify_all()
+
+    def reopen(self) -> None:
+        """A COMPLETED session was set back: it is PAUSED, and takes commands again."""
+        self.state, self._closed = State.PAUSED, False
         self._changed.notify_all()
 
     def finish(self, state: State) -> None:

@@ -97,6 +97,11 @@ class Delivery:
             except Exception:
                 log.exception("a consumer failed at the session's end")
 
+    def reopen(self) -> None:
+        """It was not over yet."""
+        with self._changing:
+            self._last = None
+
     def _tell(self, view: View) -> None:
         for listener in self._listeners:
             listener(view)

@@ -43,7 +43,7 @@ class Feeding:
         self.discards = DiscardLog()
         self._lock = changed
         self._session = data
-        self._queue_rows = queue_rows
+        self.most_rows = queue_rows
         self._counted_from_ns = counted_from_ns
         self._table = DayTable(time_manager.days)
         self._intakes: dict[Stream, Intake] = {}
@@ -207,7 +207,7 @@ class Feeding:
         needed_ns = max(self.needed_ns, self.merger.merged_through_ns)
         return (
             self._closed
-            or self.merger.queued_rows < self._queue_rows
+            or self.merger.queued_rows < self.most_rows
             or self.merger.source_horizon_ns <= needed_ns
         )
 

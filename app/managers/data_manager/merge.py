@@ -45,7 +45,11 @@ class Chunk:
     @property
     def waiting(self) -> Items:
         """The items not yet delivered."""
-        return self.items[int(self.bounds[self.at]) :] if self.at < len(self.times_ns) else _NONE
+        return self.rest(self.at)
+
+    def rest(self, at: int) -> Items:
+        """The items of a slice and all after it."""
+        return self.items[int(self.bounds[at]) :] if at < len(self.times_ns) else _NONE
 
 
 _NONE = empty_items()

@@ -106,7 +106,11 @@ def _last_ns(at: Position) -> int:
 
 
 def _step_target(at: Position, step: Command | None) -> int | None:
-    """The minute that a step by bar stands on next, where it lies within the day."""
+    """The time of the day that a step by bar, seek or run-to stands on next."""
+    if step is not None and step.goal is not None:
+        place = step.goal.place
+        ahead = place is not None and place.day == at.view.day and not place.over
+        return place.now_ns if place is not None and ahead else None
     if step is None or step.target_ns is None or step.target_ns > at.day.end_ns:
         return None
     return step.target_ns

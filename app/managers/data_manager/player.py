@@ -11,10 +11,12 @@ from collections.abc import Callable
 from threading import Condition
 
 from app.feed.queues import BEFORE_ALL_NS
+from app.managers.data_manager.checkpoints import Checkpoint, Checkpoints
 from app.managers.data_manager.commands import Unit
 from app.managers.data_manager.control import Control
 from app.managers.data_manager.delivery import Delivery
 from app.managers.data_manager.feeding import Feeding
+from app.managers.data_manager.goals import Place
 from app.managers.data_manager.intake import AUCTION_GRACE_NS
 from app.managers.data_manager.merge import Chunk
 from app.managers.data_manager.playback import Act, Move, Position, decide
@@ -52,7 +54,6 @@ class Player:
         self.rolls_ready = 0  # days whose record the upkeep thread has; written by others
         self.held_since_ns: int | None = None  # read by others
         self.known_ns = BEFORE_ALL_NS  # all released by then is delivered or in the chunk
-        self.day_over = False  # the clock stands on the day's end; read by others
         self.worker: WindowWorker | None = None
         self._timed_ns: int | None = None  # when the worker is due without data; read by others
         self._changed = changed
@@ -62,6 +63,8 @@ class Player:
         self._look_back_ns = look_back_ns
         self._items_before_day = 0
         self._digest = Digest(data.symbols, self.words.delivered)
+        self._checkpoints = Checkpoints(feeding.most_rows)
+        control.rewind = self._rewind
 
     # -- start ---------------------------------------------------------------------------
 
@@ -97,9 +100,11 @@ class Player:
         if self.worker is not None:
             self.worker.begin(self._time.first_day, now_ns)
         with self._changed:
-            self._note_due()
-            self._clock.commit(View(1, 0, self._time.first_day, now_ns, self._digest.text()))
+            self.note_due()
+            epoch = self._time.view.epoch
+            self._clock.commit(View(epoch, 0, self._time.first_day, now_ns, self._digest.text()))
             self._clock.anchor(now_ns)
+            self._begin_checkpoints()
             self._control.move(State.PAUSED if paused else State.RUNNING)
         self.tell("state")
 
@@ -129,14 +134,17 @@ class Player:
             self.chunk.next_ns,
             self.known_ns,
             self._merger.can_merge,
-            self.day_over,
+            self._control.day_over,
             self.rolls_ready >= self._roll_needed(view.day + 1),
             view.day + 1 == len(self._time.days) and not self._feeding.all_read,
             self._timed_ns,
         )
         step = self._control.step
-        if step is not None and step.unit is Unit.BAR and step.target_ns is None:
+        by_bar = step is not None and step.goal is None and step.unit is Unit.BAR
+        if step is not None and by_bar and step.target_ns is None:
             step.target_ns = (view.now_ns // MINUTE_NS + 1) * MINUTE_NS
+        if step is not None and step.goal is not None:
+            step.goal.look(self.chunk, view, self.known_ns)
         move = decide(position, self._clock, step)
         known = position.next_ns is not None or position.known_ns >= position.day.end_ns
         for_record = move.act is Act.WAIT and known and not position.day_recorded
@@ -145,7 +153,10 @@ class Player:
 
     def do(self, move: Move) -> bool:
         """Carry out a move; False when the last day is over."""
-        if move.act is Act.DELIVER:
+        if move.act is Act.ROLL:
+            if not self._roll():
+                return False
+        elif move.act is Act.DELIVER:
             self._deliver(move.time_ns)
         elif move.act is Act.STAND:
             self._stand(move.time_ns)
@@ -155,8 +166,9 @@ class Player:
                 self._commit(move.time_ns)
         elif move.act is Act.END_DAY:
             self._end_day(move.time_ns)
-        elif move.act is Act.ROLL:
-            return self._roll()
+        step = self._control.step
+        if step is not None and step.goal is not None and step.goal.reached(self._control.place):
+            self._count_step(1)
         return True
 
     # -- the moves -----------------------------------------------------------------------
@@ -188,11 +200,52 @@ class Player:
             self.chunk = chunk
             self.known_ns = self._merger.merged_through_ns
             self._merger.count_delivered(merge.parts)
+        if len(items) and self.worker is None:
+            self._checkpoints.add(self._checkpoint())
+
+    # -- back, within the day ----------------------------------------------------------------
+
+    def _checkpoint(self) -> Checkpoint:
+        view = self._time.view
+        return Checkpoint(
+            view.now_ns, view.seq, self.items_delivered, self._digest.copy(), self.chunk,
+            self.chunk.at,
+        )  # fmt: skip
+
+    def _begin_checkpoints(self) -> None:
+        """A day begins; under the lock."""
+        if self.worker is not None:
+            return
+        self._checkpoints.begin_day(self._checkpoint())
+        self._feeding.discards.begin_day(self._time.view.now_ns)
+
+    def _rewind(self, place: Place) -> bool:
+        """Set the clock back, and begin the next epoch; False where it cannot be. Under the lock.
+
+        It cannot where somebody works windows off: what follows from them is not undone here.
+        """
+        view = self._time.view
+        held = place.day == view.day and self._checkpoints.reaches(place.now_ns)
+        if self.worker is not None or not held or not self._data.holds_today(view):
+            return False
+        found = self._checkpoints.rewind(place.now_ns)
+        self.chunk, self._digest = found.chunk, found.digest
+        self.items_delivered = found.items_delivered
+        self._control.day_over = place.over
+        self._feeding.discards.rewind()
+        text = self._digest.text()
+        self._clock.commit(View(view.epoch + 1, found.seq, place.day, place.now_ns, text))
+        self.held_since_ns = None
+        return True
 
     def _deliver(self, limit_ns: int) -> None:
         """Deliver one window: digest, commit, consumers."""
         chunk, view, step = self.chunk, self._time.view, self._control.step
-        most = step.count if step is not None and step.unit is Unit.SLICE else None
+        most = None
+        if step is not None and step.goal is not None:
+            most = 1 if step.goal.single else None
+        elif step is not None and step.unit is Unit.SLICE:
+            most = step.count
         end = chunk.upto(limit_ns, self._window_rows(), most)
         low, bounds = int(chunk.bounds[chunk.at]), chunk.bounds[chunk.at : end + 1]
         items = chunk.items[low : int(bounds[-1])]
@@ -208,7 +261,7 @@ class Player:
             chunk.at = end
             self._commit(int(times_ns[-1]), seq=window.last_seq)
         self.delivery.window(window, self._time.view)
-        if most is not None:
+        if most is not None and step is not None and step.goal is None:
             self._count_step(len(times_ns))
 
     def _window_rows(self) -> int | None:
@@ -225,7 +278,9 @@ class Player:
         with self._changed:
             self._commit(time_ns)
             self._aim_anew()
-        self._count_step(1)
+        step = self._control.step
+        if step is not None and step.goal is None:
+            self._count_step(1)
 
     def _aim_anew(self) -> None:
         if self._control.step is not None:
@@ -237,13 +292,13 @@ class Player:
             self.worker.end_day(self._time.view.day, end_ns)
         with self._changed:
             self._commit(end_ns)
-            self.day_over = True
+            self._control.day_over = True
             if self.items_delivered == self._items_before_day:
                 log.info("trading day %s had no data", self._time.days[self._time.view.day].date)
             last = self._time.view.day + 1 == len(self._time.days)
         self.tell("day_end")
         step = self._control.step
-        if last or step is None or step.unit is not Unit.DAY:
+        if last or step is None or step.goal is not None or step.unit is not Unit.DAY:
             return
         if step.began != self._time.view:  # else it began on this end: it goes on to the next
             self._count_step(1)
@@ -258,11 +313,12 @@ class Player:
         if self.worker is not None:
             self.worker.open_day(day, first_ns)
         with self._changed:
-            self.day_over = False
+            self._control.day_over = False
             self._digest.end_day()
             self._items_before_day = self.items_delivered
             self._commit(first_ns, day=day)
             self._clock.anchor(self._time.view.now_ns)
+            self._begin_checkpoints()
             self._aim_anew()
         log.info("trading day %s begins", self._time.days[day].date)
         self.tell("day")
@@ -275,7 +331,7 @@ class Player:
     def _commit(self, now_ns: int, seq: int | None = None, day: int | None = None) -> None:
         """Publish the next view; under the lock."""
         view = self._time.view
-        self._note_due()
+        self.note_due()
         self._clock.commit(
             View(
                 view.epoch,
@@ -286,14 +342,16 @@ class Player:
             )
         )
 
-    def _note_due(self) -> None:
+    def note_due(self) -> None:
+        """The worker may be due at another time than before; under the lock."""
         self._timed_ns = None if self.worker is None else self.worker.due_ns()
 
     # -- the clock thread ----------------------------------------------------------------
 
     def tick(self) -> None:
         """Move now to its scheduled time, but not onto what is undelivered. Under the lock."""
-        if self._control.step is not None or self.held_since_ns is not None or self.day_over:
+        control = self._control
+        if control.step is not None or self.held_since_ns is not None or control.day_over:
             return
         view = self._time.view
         bound_ns = min(self._due_ns() - 1, self._time.days[view.day].end_ns - 1)

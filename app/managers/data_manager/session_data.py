@@ -46,6 +46,7 @@ class StreamColumns:
 
     def __init__(self, keep_rows: int | None = None) -> None:
         self._keep_rows = keep_rows
+        self.cut_ns: int | None = None  # rows before it are gone, because there were too many
         self._rows = _Rows(np.empty(0, np.int64), empty_items(), 0, 0)
 
     def append(self, items: Items, keep_from_ns: int, now_ns: int) -> None:
@@ -68,7 +69,9 @@ class StreamColumns:
         first = low + int(release[low:high].searchsorted(keep_from_ns, "left"))
         if self._keep_rows is not None:
             seen = low + int(release[low:high].searchsorted(now_ns, "right"))
-            first = max(first, seen - self._keep_rows)
+            if seen - self._keep_rows > first:
+                first = seen - self._keep_rows
+                self.cut_ns = int(release[first])
         return first
 
     def visible(self, now_ns: int, from_ns: int) -> Items:
@@ -105,14 +108,14 @@ class SessionData:
         self._time = time_manager
         self.symbols = tuple(symbols)
         self._keep_days = keep_days
-        self._keep_ticks = keep_ticks
+        self.keep_ticks = keep_ticks
         self._columns: dict[Stream, StreamColumns] = {}
         self._grid = Grid(time_manager.days)
 
     # -- written by the coordinator ------------------------------------------------
 
     def add_stream(self, stream: Stream) -> None:
-        bound = None if stream.type is StreamType.BAR else self._keep_ticks
+        bound = None if stream.type is StreamType.BAR else self.keep_ticks
         self._columns.setdefault(stream, StreamColumns(bound))
 
     def append(self, stream: Stream, items: Items) -> None:
@@ -153,6 +156,12 @@ class SessionData:
             there = ", ".join(s.channel for s in self.streams(symbol)) or "none"
             raise NotFoundError(f"{symbol} has no stream {stream.channel!r} here; it has {there}")
         return stream
+
+    def holds_today(self, view: View) -> bool:
+        """Whether all rows of the running day are still there."""
+        begin_ns, _ = self._time.span_ns(view.day)
+        columns = list(self._columns.values())
+        return all(one.cut_ns is None or one.cut_ns <= begin_ns for one in columns)
 
     def has(self, stream: Stream) -> bool:
         return stream in self._columns

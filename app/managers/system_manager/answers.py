@@ -37,6 +37,7 @@ class SessionStatus(NamedTuple):
     digest: str
     discarded: dict[str, int]
     error: str | None
+    run: str | None = None  # the id of its record, where it trades and leaves one
 
 
 class ClockInfo(NamedTuple):

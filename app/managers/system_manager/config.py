@@ -91,16 +91,36 @@ def midnight_ns(calendar: TradingCalendar, day: date) -> int:
     return datetime_to_ns(datetime.combine(day, time(0), calendar.zone))
 
 
+class SessionDays(NamedTuple):
+    """The trading days of a session; members as of ``ResolvedConfig``."""
+
+    calendar: TradingCalendar
+    days: tuple[TradingDay, ...]
+    first_day: int
+    look_back_ns: int
+    counted_from_ns: int
+    until_ns: int
+
+
 def resolve(wish: SessionConfig, defaults: SessionDefaults, catalog: Catalog) -> ResolvedConfig:
     """Check a wish against catalog and calendar; the errors say what is allowed."""
     speed = check_speed(defaults.speed if wish.speed is None else wish.speed)
-    hours = _hours(defaults.hours if wish.hours is None else wish.hours)
     intervals = _intervals(
         defaults.derived_intervals if wish.derived_intervals is None else wish.derived_intervals
     )
-    history = defaults.history_days if wish.history_days is None else wish.history_days
-    if not 0 <= history <= MAX_HISTORY_DAYS:
-        raise RequestError(f"history_days is {history}; allowed: 0 to {MAX_HISTORY_DAYS}")
+    span = resolve_days(wish, defaults)
+    symbols, streams = _streams(wish, catalog, span.days, span.counted_from_ns, span.until_ns)
+    return ResolvedConfig(
+        symbols, streams, wish.start, wish.end, speed, span.calendar, span.calendar.hours.value,
+        intervals, _history_days(wish, defaults), wish.start_paused, span.days, span.first_day,
+        span.look_back_ns, span.counted_from_ns, span.until_ns,
+    )  # fmt: skip
+
+
+def resolve_days(wish: SessionConfig, defaults: SessionDefaults) -> SessionDays:
+    """The days that a wish is for, with the look-back before them; needs no catalog."""
+    hours = _hours(defaults.hours if wish.hours is None else wish.hours)
+    history = _history_days(wish, defaults)
     start, end = _moment("start", wish.start), _moment("end", wish.end)
     calendar = TradingCalendar(
         defaults.calendar if wish.calendar is None else wish.calendar,
@@ -121,11 +141,14 @@ def resolve(wish: SessionConfig, defaults: SessionDefaults, catalog: Catalog) ->
     until_ns = days[-1].end_ns + 1
     if not within_day:
         until_ns = max(until_ns, days[-1].midnight_ns)
-    symbols, streams = _streams(wish, catalog, days, counted_from_ns, until_ns)
-    return ResolvedConfig(
-        symbols, streams, wish.start, wish.end, speed, calendar, hours.value, intervals, history,
-        wish.start_paused, tuple(days), first_day, look_back_ns, counted_from_ns, until_ns,
-    )  # fmt: skip
+    return SessionDays(calendar, tuple(days), first_day, look_back_ns, counted_from_ns, until_ns)
+
+
+def _history_days(wish: SessionConfig, defaults: SessionDefaults) -> int:
+    history = defaults.history_days if wish.history_days is None else wish.history_days
+    if not 0 <= history <= MAX_HISTORY_DAYS:
+        raise RequestError(f"history_days is {history}; allowed: 0 to {MAX_HISTORY_DAYS}")
+    return history
 
 
 def check_speed(speed: float) -> float:

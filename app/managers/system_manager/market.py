@@ -50,12 +50,8 @@ class CatalogMarket:
         self._catalog, self._config = catalog, config
         self._data, self._book = data, book
         self._ends_ns = np.array([day.end_ns for day in config.days])
-        self._dates = {stream: self._dates_of(stream) for stream in config.streams}
+        self._dates = {stream: stream_dates(catalog, stream) for stream in config.streams}
         self._regular = lru_cache(maxsize=None)(self._load_regular)
-
-    def _dates_of(self, stream: Stream) -> frozenset[int]:
-        pieces = self._catalog.pieces(stream.channel, stream.symbol)
-        return frozenset(day for piece in pieces for day in piece.days)
 
     def _view(self, now_ns: int) -> View:
         day = min(int(self._ends_ns.searchsorted(now_ns)), len(self._ends_ns) - 1)
@@ -206,6 +202,12 @@ class CatalogMarket:
         if interval_min > 1:
             rows = Resampler(grid, interval_min, StreamType.BAR).push(rows, _EVER_NS)
         return rows
+
+
+def stream_dates(catalog: Catalog, stream: Stream) -> frozenset[int]:
+    """The trading dates that a catalog has of a stream, as days since 1970-01-01."""
+    pieces = catalog.pieces(stream.channel, stream.symbol)
+    return frozenset(day for piece in pieces for day in piece.days)
 
 
 def corporate_actions(

@@ -5,35 +5,27 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from app.catalog.location import redact_uri
-from app.catalog.store import Catalog, daily_closes
+from app.catalog.store import Catalog
 from app.errors import CatalogError, StateError
-from app.feed.sources import ParquetCandleSource
-from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
-from app.managers.data_manager.data_feed_loop import READERS, DataFeedLoop
-from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
-from app.managers.data_manager.day_book import DayBook
-from app.managers.data_manager.session_data import SessionData
 from app.managers.lifecycle import State
+from app.managers.system_manager.building import SessionBuilder, Start
+from app.managers.system_manager.candles import Candles
 from app.managers.system_manager.config import (
     ResolvedConfig,
     SessionConfig,
     SessionDefaults,
     resolve,
 )
-from app.managers.system_manager.market import corporate_actions
-from app.managers.system_manager.plan import TradingPlan, open_desk
-from app.managers.system_manager.reader import SessionReader
+from app.managers.system_manager.plan import TradingPlan
 from app.managers.system_manager.session import ReplaySession
-from app.managers.time_manager import TimeManager, Wall
-from app.model import Dictionary, StreamType
-from app.trading.adjust import split_table
+from app.managers.time_manager import Wall
+from app.model import StreamType
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -61,6 +53,7 @@ class SystemManager:
         self._wall = wall
         self._before_upkeep = before_upkeep
         self._catalog: Catalog | None = None
+        self._candles: Candles | None = None
         self._callbacks: list[Callable[[ReplaySession], None]] = []
         self._numbers = itertools.count(1)
         self._lock = Lock()
@@ -87,8 +80,17 @@ class SystemManager:
         """Whether a session is live: neither ended nor absent."""
         return self.session is not None and not self.session.ended
 
+    def put_over(self, candles: Candles) -> None:
+        """Sessions from now on see these candles in place of their symbols in the catalog."""
+        self._candles = candles
+
     def catalog(self) -> Catalog:
         """The catalog as it is now; CatalogError where it cannot be read. Blocks."""
+        if self._candles is not None:
+            return self._candles.over(None if self._uri is None else self._own_catalog())
+        return self._own_catalog()
+
+    def _own_catalog(self) -> Catalog:
         if self._uri is None:
             raise CatalogError("no catalog is configured; set DATA_CATALOG_URI to a folder or URI")
         if self._catalog is None:
@@ -127,12 +129,12 @@ class SystemManager:
                     f"session {last.id} is {last.state}; stop it before another is started",
                     last.state,
                 )
-            catalog = self.catalog()
+            catalog = self._catalog_of(plan)
             resolved = resolve(config, self.defaults, catalog)
             _tell_short_look_back(resolved, catalog)
             if last is not None:
                 last.close()
-            session = self._build(resolved, catalog, plan)
+            session = self._open(resolved, catalog, plan)
             try:
                 for callback in self._callbacks:
                     callback(session)
@@ -144,72 +146,21 @@ class SystemManager:
         session.wait_started(_START_WAIT_S)
         return session
 
-    def _build(
+    def _catalog_of(self, plan: TradingPlan | None) -> Catalog:
+        """That of the manager, or the one that a plan names."""
+        if plan is None or plan.catalog is None:
+            return self.catalog()
+        return Catalog.open(plan.catalog, self._cache_dir)
+
+    def _open(
         self, config: ResolvedConfig, catalog: Catalog, plan: TradingPlan | None
     ) -> ReplaySession:
-        daily = {symbol: daily_closes(catalog, symbol) for symbol in config.symbols}
-        words = Dictionary()
-        pool = ThreadPoolExecutor(READERS, thread_name_prefix="CatalogReader")
-        per_stream = self.defaults.buffer_rows // (2 * len(config.streams))
-        rows = self.defaults.read_rows
-        read_rows = max(1, min(rows, per_stream))
-        sources = [
-            ParquetCandleSource(
-                catalog, stream, config.from_ns(stream), config.reads_until_ns(stream),
-                rows=rows, read_rows=read_rows, words=words, pool=pool,
-            )
-            for stream in config.streams
-        ]  # fmt: skip
-        time_manager = TimeManager(config.days, config.first_day)
-        data = SessionData(
-            time_manager, config.symbols, config.history_days, self.defaults.tick_rows
+        builder = SessionBuilder(
+            config, self.defaults, catalog, plan, self._wall, self._before_upkeep
         )
-        coordinator = BacktestStreamCoordinator(
-            time_manager, data, speed=config.speed, look_back_ns=config.look_back_ns,
-            counted_from_ns=config.counted_from_ns, words=words,
-            queue_rows=self.defaults.buffer_rows, wall=self._wall,
-            start_paused=config.start_paused,
-        )  # fmt: skip
-        try:
-            return self._wire(
-                config, sources, pool, coordinator, time_manager, data, daily, plan, catalog
-            )
-        except BaseException:
-            coordinator.close()  # or no other session could ever be made
-            raise
-
-    def _wire(
-        self, config: ResolvedConfig, sources: list[ParquetCandleSource], pool: ThreadPoolExecutor,
-        coordinator: BacktestStreamCoordinator, time_manager: TimeManager, data: SessionData,
-        daily: dict[str, dict[int, float]], plan: TradingPlan | None, catalog: Catalog,
-    ) -> ReplaySession:  # fmt: skip
-        with_bars = [
-            any(s.symbol == name and s.type is not StreamType.QUOTE for s in config.streams)
-            for name in config.symbols
-        ]
-        book = DayBook(config.days, config.symbols, daily, with_bars)
-        for source in sources:
-            coordinator.register_stream(
-                source.stream.symbol, source.stream.type, sequenced=source.sequenced
-            )
-        upkeep = DataUpkeepThread(
-            coordinator, config.days, config.streams, config.derived_intervals, book,
-            config.symbols, self._before_upkeep,
-        )  # fmt: skip
-        coordinator.attach_upkeep(upkeep)
-        integral = {source.stream: source.integral for source in sources}
-        actions = corporate_actions(catalog, config.symbols, config.days[-1].date)
-        splits = split_table(actions, config.symbols, config.days, config.calendar.zone.key)
-        reader = SessionReader(time_manager, data, book, coordinator.source_words, integral, splits)
-        feed = DataFeedLoop(coordinator, sources, pool)
-        desk = None
-        if plan is not None:
-            desk = open_desk(
-                plan, config, catalog, data, book, coordinator.delivered_words,
-                lambda: coordinator.view.digest,
-            )  # fmt: skip
-            coordinator.attach_worker(desk)
-        return ReplaySession(f"s{next(self._numbers)}", config, coordinator, reader, feed, desk)
+        branch = builder.build(Start(1, config.speed, config.start_paused))
+        number = next(self._numbers)
+        return ReplaySession(f"s{number}", config, branch, builder, builder.dates())
 
     def close(self) -> None:
         """Stop the session and refuse further ones; any thread, any number of times."""

@@ -32,10 +32,10 @@ class View(NamedTuple):
 class TimeManager:
     """The only source of time. ``take_writer`` hands the right to set it to one owner, once."""
 
-    def __init__(self, days: Sequence[TradingDay], first_day: int = 0) -> None:
+    def __init__(self, days: Sequence[TradingDay], first_day: int = 0, epoch: int = 1) -> None:
         self.days = tuple(days)
         self.first_day = first_day  # the days before it are look-back
-        self._view = View(1, 0, first_day, self.days[first_day].first_ns - 1, "")
+        self._view = View(epoch, 0, first_day, self.days[first_day].first_ns - 1, "")
         self._writer: ClockWriter | None = None
 
     @property

@@ -34,9 +34,9 @@ class EventBus(Rounds):
     """One a run. It is drained by one thread at a time: the engine's.
 
     A handler that holds the barrier for longer than ``watchdog_s`` fails the drain by name (None:
-    never). One with a thread or task of its own is given up; an inline one cannot be interrupted,
-    so it is logged while it hangs, 1.25 limits after it began at the latest, and fails when it
-    returns.
+    never). One with a thread or task of its own is given up; an inline one is logged while it
+    hangs, 1.25 limits after it began at the latest, and interrupted, from a call that blocks only
+    when that returns.
     """
 
     def __init__(self, context: RunContext, watchdog_s: float | None = 30.0) -> None:

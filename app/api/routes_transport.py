@@ -1,0 +1,112 @@
+"""Calls that go anywhere in a session's time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from app.api.answers import OrjsonResponse, session_body
+from app.api.auth import PREFIX
+from app.api.documents import answers
+from app.api.problems import field_error, invalid
+from app.api.routes_session import Key, Wait, command_body
+from app.api.schemas import Body, Session, StepAnswer
+from app.api.schemas_transport import Price, RunTo, Seek
+from app.api.services import Services
+from app.managers.system_manager import State
+from app.times import parse_time_ns
+
+if TYPE_CHECKING:
+    from app.managers.data_manager.commands import Outcome
+    from app.managers.system_manager import ReplaySession
+
+Act = Callable[["ReplaySession"], Future["Outcome"]]
+_ANSWERS = answers(404, 409, 413, 415, 503) | {
+    202: {"model": Session, "description": "Still going on; the session as it is."}
+}
+
+
+def add_transport_routes(app: FastAPI, services: Services) -> None:
+    """Seek and run-to: from RUNNING, PAUSED and COMPLETED, at speed 0, then PAUSED."""
+
+    @app.post(
+        PREFIX + "/session/seek", response_model=StepAnswer, tags=["session"],
+        summary="Go to a time, ahead or behind", responses=_ANSWERS,
+    )  # fmt: skip
+    async def seek(body: Seek, wait_s: Wait = None, idempotency_key: Key = None) -> Response:
+        """Then PAUSED, with everything up to that time shown. Behind now the next epoch begins.
+
+        What was going on is interrupted, an earlier seek too. Orders from outside that took
+        effect later are cut off.
+        """
+        time_ns = parse_time_ns(body.time)
+        act: Act = lambda session: session.seek(time_ns)  # noqa: E731
+        return await _go(services, "seek", body, act, wait_s, idempotency_key)
+
+    @app.post(
+        PREFIX + "/session/run-to", response_model=StepAnswer, tags=["session"],
+        summary="Run on to a time or an event", responses=_ANSWERS,
+    )  # fmt: skip
+    async def run_to(body: RunTo, wait_s: Wait = None, idempotency_key: Key = None) -> Response:
+        """Then PAUSED; 422 for a time in the past. Where what it waits for never comes, the
+        session is COMPLETED."""
+        if (body.time is None) == (body.until is None):
+            came = "both came" if body.time is not None else "neither came"
+            return invalid([field_error("body.time", came, body.time, "one of time and until")])
+        if isinstance(body.until, Price) and body.until.above is None and body.until.below is None:
+            return invalid([field_error("body.until", "no price", None, "above or below, or both")])
+        return await _go(services, "run-to", body, _run(body), wait_s, idempotency_key)
+
+
+def _run(body: RunTo) -> Act:
+    until = body.until
+    if isinstance(until, Price):
+        return lambda session: session.run_until_price(until.symbol, until.above, until.below)
+    if until is not None:
+        return lambda session: session.run_until(until)
+    assert body.time is not None
+    time_ns = parse_time_ns(body.time)
+    return lambda session: session.run_to(time_ns)
+
+
+async def _go(
+    services: Services, name: str, body: Body, act: Act, wait_s: float | None, key: str | None
+) -> Response:
+    services.check_wait(wait_s)
+    work = _work(services, name, body, act, key)
+    done, _ = await asyncio.wait({work}, timeout=wait_s)
+    if done:
+        return OrjsonResponse(work.result())
+    # Accepted: it begins as soon as the command is applied.
+    status = services.session().status()._replace(state=State.RUNNING)
+    return OrjsonResponse(session_body(status), 202)
+
+
+def _work(
+    services: Services, name: str, body: Body, act: Act, key: str | None
+) -> asyncio.Future[dict[str, Any]]:
+    """What this call is, begun now unless its key says that it was begun before."""
+    request = name.encode() + orjson.dumps(body.model_dump())
+    if key is not None:
+        known = services.keys.find(key, request)
+        if known is not None:
+            return known
+    services.check_open()
+    session = services.session()
+    outcome = services.bridge.follow(act(session))
+
+    async def finish() -> dict[str, Any]:
+        found = await outcome
+        return command_body(session, found) | {"interrupted": found.interrupted}
+
+    work = asyncio.ensure_future(finish())
+    services.hold(work)
+    if key is not None:
+        services.keys.keep(key, request, work)
+    return work
