@@ -1,13 +1,15 @@
 """The three workloads, generated once and always the same.
 
 W1: 1 symbol x 1,000,000 1m bars. W2: 500 symbols x 390 bars x 10 days.
-W3: 20 symbols, 4,000,000 trades and quotes of one day.
+W3: 20 symbols, 4,000,000 trades and quotes of one day. QUICK holds small ones of the same names,
+for a folder of their own: 100,000 bars; 100 symbols x 390 x 2 days; 200,000 trades and quotes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,30 +59,31 @@ def _bars(dice: np.random.Generator, ts: Any) -> dict[str, Any]:
     }
 
 
-def _write_w1(root: Path) -> None:
-    days = _days(*_W1)
-    ts = np.concatenate([day.regular_minutes() for day in days])[:1_000_000]
+def _write_w1(root: Path, days: tuple[date, date], rows: int) -> None:
+    ts = np.concatenate([day.regular_minutes() for day in _days(*days)])[:rows]
     columns = _bars(np.random.default_rng(1), ts)
     _write(root / "bars_1m" / "symbol=ONE" / "all.parquet", columns)
 
 
-def _write_w2(root: Path) -> None:
-    ts = np.concatenate([day.regular_minutes() for day in _days(*_W2)])
-    for number in range(500):
+def write_w2(root: Path, days: tuple[date, date], symbols: int) -> None:
+    """Every regular minute of ``symbols`` symbols, S000 and so on."""
+    ts = np.concatenate([day.regular_minutes() for day in _days(*days)])
+    for number in range(symbols):
         symbol = f"S{number:03d}"
         columns = _bars(np.random.default_rng(1000 + number), ts)
         _write(root / "bars_1m" / f"symbol={symbol}" / "all.parquet", columns)
 
 
-def _write_w3(root: Path) -> None:
+def _write_w3(root: Path, per_symbol: int) -> None:
+    """``per_symbol`` trades of each of 20 symbols, and three times as many quotes."""
     (day,) = _days(*_W3)
     span_ns = day.close_ns - day.open_ns
     for number in range(20):
         dice = np.random.default_rng(2000 + number)
         symbol = f"T{number:02d}"
         # Milliseconds, as real feeds of those years: many stamps are shared.
-        trades = day.open_ns + np.sort(dice.integers(0, span_ns // 10**6, 50_000)) * 10**6
-        quotes = day.open_ns + np.sort(dice.integers(0, span_ns // 10**6, 150_000)) * 10**6
+        trades = day.open_ns + np.sort(dice.integers(0, span_ns // 10**6, per_symbol)) * 10**6
+        quotes = day.open_ns + np.sort(dice.integers(0, span_ns // 10**6, 3 * per_symbol)) * 10**6
         venues = np.array(["N", "P", "Q", "Z"])
         name = f"date={day.date}.parquet"
         _write(
@@ -113,10 +116,18 @@ _W1 = (date(2010, 1, 4), date(2020, 3, 25))
 _W2 = (date(2024, 3, 4), date(2024, 3, 15))
 _W3 = (date(2024, 3, 5), date(2024, 3, 5))
 
+_QUICK_W1 = (date(2010, 1, 4), date(2011, 1, 10))
+_QUICK_W2 = (date(2024, 3, 4), date(2024, 3, 5))
+
 WORKLOADS = (
-    Workload("W1", *_W1, ("bars_1m",), _write_w1),
-    Workload("W2", *_W2, ("bars_1m",), _write_w2),
-    Workload("W3", *_W3, ("trades", "quotes"), _write_w3),
+    Workload("W1", *_W1, ("bars_1m",), partial(_write_w1, days=_W1, rows=1_000_000)),
+    Workload("W2", *_W2, ("bars_1m",), partial(write_w2, days=_W2, symbols=500)),
+    Workload("W3", *_W3, ("trades", "quotes"), partial(_write_w3, per_symbol=50_000)),
+)
+QUICK = (
+    Workload("W1", *_QUICK_W1, ("bars_1m",), partial(_write_w1, days=_QUICK_W1, rows=100_000)),
+    Workload("W2", *_QUICK_W2, ("bars_1m",), partial(write_w2, days=_QUICK_W2, symbols=100)),
+    Workload("W3", *_W3, ("trades", "quotes"), partial(_write_w3, per_symbol=2_500)),
 )
 
 

@@ -58,9 +58,7 @@ def stream(
     session's first: refused (``not_held``) where the server no longer holds what follows it.
     """
     if (resume or after is not None) and delivery != "lossless":
-        raise RequestError(
-            "resume=True and after need delivery='lossless'; conflate keeps no rows"
-        )
+        raise RequestError("resume=True and after need delivery='lossless'; conflate keeps no rows")
     message: dict[str, Any] = {
         "channels": [channels] if isinstance(channels, str) else list(channels),
         "symbols": [symbols] if isinstance(symbols, str) else list(symbols),
