@@ -11,10 +11,13 @@ import msgspec
 import typer
 
 from app.cli.backtest import Runs, Sets, described, exit_code_of, report_run
+from app.cli.show import settings_of
 from app.cli.stopping import run_stoppable
+from app.cli.telling import logs_told
 from app.times import format_time
 
 if TYPE_CHECKING:
+    from app.managers.system_manager.backtest import BacktestResult
     from app.trading.events import EventBase
 
 EXAMPLE = "Example: tapedeck live run.yaml --url http://127.0.0.1:8000 --start --speed 60"
@@ -63,8 +66,13 @@ def live(
         config, url, sets or (), api_key=api_key, catalog=catalog, runs=runs, record=record
     )
     tell = _print_json if json else _print_line
+
+    def work() -> BacktestResult:
+        with logs_told(settings_of().log_level):
+            return run.run(tell, start=start, speed=speed)
+
     began_s = time.monotonic()
-    result = run_stoppable("Live", lambda: run.run(tell, start=start, speed=speed), run.stop)
+    result = run_stoppable("Live", work, run.stop)
     seconds = time.monotonic() - began_s
     if json:
         typer.echo(msgspec.json.encode(described(result, seconds)).decode())
