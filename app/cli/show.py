@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from settings import Settings
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
-_NAME_CHARS = 60
 
 out = Console()
 err = Console(stderr=True)
@@ -66,8 +65,7 @@ def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
         if numbers:
             made.add_column(header, justify="right", overflow="fold")
         else:
-            named = max((len(cell_text(row[0])) for row in cells), default=0) if not place else 0
-            made.add_column(header, overflow="fold", min_width=min(named, _NAME_CHARS))
+            made.add_column(header, overflow="fold", no_wrap=place == 0)
     for row in cells:
         made.add_row(*(Text(cell_text(value)) for value in row))
     return made
