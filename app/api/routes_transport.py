@@ -45,9 +45,7 @@ def add_transport_routes(app: FastAPI, services: Services) -> None:
         What was going on is interrupted, an earlier seek too. Orders from outside that took
         effect later are cut off.
         """
-        time_ns = parse_time_ns(body.time)
-        act: Act = lambda session: session.seek(time_ns)  # noqa: E731
-        return await _go(services, "seek", body, act, wait_s, idempotency_key)
+        return await _go(services, "seek", body, _seek(body), wait_s, idempotency_key)
 
     @app.post(
         PREFIX + "/session/run-to", response_model=StepAnswer, tags=["session"],
@@ -62,6 +60,11 @@ def add_transport_routes(app: FastAPI, services: Services) -> None:
         if isinstance(body.until, Price) and body.until.above is None and body.until.below is None:
             return invalid([field_error("body.until", "no price", None, "above or below, or both")])
         return await _go(services, "run-to", body, _run(body), wait_s, idempotency_key)
+
+
+def _seek(body: Seek) -> Act:
+    time_ns = parse_time_ns(body.time)
+    return lambda session: session.seek(time_ns)
 
 
 def _run(body: RunTo) -> Act:

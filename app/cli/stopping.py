@@ -38,7 +38,7 @@ def _run(name: str, work: Callable[[], T], stop: Callable[[], None]) -> T:
         thread.start()
         return done.result()
     except KeyboardInterrupt:
-        pass
+        pass  # it is told to stop below, where another one leaves at once
     try:
         stop()
         return done.result()

@@ -19,23 +19,8 @@ from app.trading.config import config_schema, parse_backtest_config
 from tests.cli.conftest import Run
 from tests.cli.served import COMMAND, environment
 from tests.client.small_catalog import DAYS, write_broken
+from tests.runs.jobs import ONCE
 
-STRATEGY = """from app.trading.strategy import BarEvent, Context, Param, Strategy
-
-
-class Once(Strategy):
-    quantity = Param(10, ge=1)
-
-    def on_day_start(self, ctx: Context) -> None:
-        self.bars = 0
-
-    def on_bar(self, ctx: Context, bar: BarEvent) -> None:
-        self.bars += 1
-        if self.bars == 5:
-            ctx.order(bar.symbol, "buy", self.quantity)
-        if self.bars == 100:
-            ctx.order(bar.symbol, "sell", self.quantity)
-"""
 WAITS = """import time
 from pathlib import Path
 
@@ -68,7 +53,7 @@ def config_text(start: str = DAYS[0], end: str = DAYS[1], file: str = "once.py")
 @pytest.fixture
 def call(run: Run, small_catalog: Path, tmp_path: Path) -> Run:
     """``tapedeck backtest run.yaml`` on the small catalog, in a folder with strategies."""
-    for name, text in (("once", STRATEGY), ("waits", WAITS), ("raises", RAISES)):
+    for name, text in (("once", ONCE), ("waits", WAITS), ("raises", RAISES)):
         (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "run.yaml").write_text(config_text())
 

@@ -331,16 +331,16 @@ MOVES = st.one_of(
 )
 
 
-PATHS = {"max_examples": 12, "deadline": None, "suppress_health_check": [*HealthCheck]}
+paths = settings(max_examples=12, deadline=None, suppress_health_check=[*HealthCheck])
 
 
-@settings(**PATHS)  # type: ignore[arg-type]
+@paths
 @given(st.lists(MOVES, min_size=1, max_size=5), TIMES)
 def test_any_path(straight: Straight, moves: list[tuple[str, int]], target_ns: int) -> None:
     check_path(straight, moves, target_ns)
 
 
-@settings(**PATHS)  # type: ignore[arg-type]
+@paths
 @given(st.lists(MOVES, min_size=1, max_size=5), TIMES)
 def test_any_path_where_little_is_held(
     narrow: Straight, moves: list[tuple[str, int]], target_ns: int

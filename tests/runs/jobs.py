@@ -14,7 +14,7 @@ from tests.client.small_catalog import DAYS, bar_table, day_path_of, write
 
 FROM = "2013-07-08"
 WAIT_S = 30.0
-_ONCE = """from app.trading.strategy import BarEvent, Context, Param, Strategy
+ONCE = """from app.trading.strategy import BarEvent, Context, Param, Strategy
 
 
 class Once(Strategy):
@@ -52,7 +52,7 @@ class Raises(Strategy):
     def on_bar(self, ctx, bar):
         raise ValueError("no luck")
 """
-NAMES = {"once": _ONCE, "slow": _SLOW, "raises": _RAISES}
+NAMES = {"once": ONCE, "slow": _SLOW, "raises": _RAISES}
 
 
 def write_catalog(root: Path) -> Path:
