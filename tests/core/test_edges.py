@@ -12,12 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.calendar import Hours, TradingCalendar
 from app.catalog.store import Catalog
 from app.errors import FeedError, StateError, StreamClosedError
-from app.managers.data_manager.backtest_stream_coordinator import get_coordinator
+from app.managers.data_manager.backtest_stream_coordinator import (
+    BacktestStreamCoordinator,
+    get_coordinator,
+)
 from app.managers.data_manager.commands import Outcome
+from app.managers.data_manager.session_data import SessionData
 from app.managers.lifecycle import State
 from app.managers.system_manager import SessionDefaults
+from app.managers.time_manager import TimeManager, View
 from app.model import Items, StreamType, Window
 from tests.core.harness import (
     DAY1,
@@ -191,6 +197,45 @@ def test_late_rows_behind_the_end_are_counted(tmp_path: Path, rows: int) -> None
     times = [start + 390 * MINUTE, *range(start, start + 3000 * SECOND, SECOND)]
     write(tmp_path, "trades", "AAA", DAY2, [trade(t) for t in times])
     assert run(tmp_path, with_rows(rows), **ONE_DAY).status.discarded["late"] == 3000
+
+
+def test_a_day_begins_when_what_came_before_it_is_known() -> None:
+    """Rows from before the hours are counted there, however late they are read."""
+    days, first = TradingCalendar("XNYS", Hours.REGULAR, 60, DAY2, DAY3).range(DAY2, DAY3)
+    time_manager = TimeManager(days, first)
+    coordinator = BacktestStreamCoordinator(time_manager, SessionData(time_manager, ["AAA"], 1, 9))
+    ended, begun = threading.Event(), []
+
+    class Listener:
+        def window_rows(self) -> int | None:
+            return None
+
+        def holding(self) -> float | None:
+            return None
+
+        def on_window(self, window: Window) -> None:
+            pass
+
+        def on_state(self, state: State, view: View, why: str) -> None:
+            if why == "day_end":
+                ended.set()
+            if why == "day":
+                begun.append((view.now_ns, coordinator.discarded()[1]["before_hours"]))
+
+    coordinator.delivery.attach(Listener())
+    start, end_ns = open_ns(DAY3), days[first].end_ns
+    try:
+        coordinator.register_stream("AAA", StreamType.TRADE)
+        coordinator.start_worker()
+        coordinator.feed_data_list("AAA", StreamType.TRADE, [], complete_through_ns=end_ns)
+        assert ended.wait(10)
+        rows = [trade(start - 5 * MINUTE), trade(start - MINUTE), trade(start)]
+        coordinator.feed_data_list("AAA", StreamType.TRADE, rows)
+        coordinator.end_stream("AAA", StreamType.TRADE)
+        assert coordinator.wait_ended(10)
+    finally:
+        coordinator.close()
+    assert begun == [(start - 1, 2)]
 
 
 @pytest.mark.parametrize(("calendar", "hours"), [("24/7", "regular"), ("XNYS", "all")])

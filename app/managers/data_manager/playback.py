@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from app.calendar import TradingDay
+from app.feed.queues import BEFORE_ALL_NS
 from app.managers.data_manager.commands import Command
 from app.managers.time_manager import ClockWriter, View
 
@@ -43,17 +44,21 @@ class Position(NamedTuple):
     day_recorded: bool  # the day's record is complete: what is read at its end never changes
     unread: bool  # the last day, and some source has not been read to its end
     timed_ns: int | None = None  # when the worker is due without data
+    roll_ns: int = BEFORE_ALL_NS  # where the next day begins, if there is one
 
 
 def decide(at: Position, clock: ClockWriter, step: Command | None) -> Move:
     """The next move of a RUNNING session."""
     if at.day_over:
-        return Move(Act.WAIT if at.unread else Act.ROLL)
+        # Rows from before the next day's hours are counted there: they are to be known as well.
+        if at.unread:
+            return Move(Act.WAIT)
+        return _wait(at) if at.known_ns < at.roll_ns else Move(Act.ROLL)
     event = _next_event(at, step)
     if step is None and clock.speed:
         event = _with_due(at, event)
     if event is None:
-        return Move(Act.FETCH if at.can_fetch and at.next_ns is None else Act.WAIT)
+        return _wait(at)
     if step is not None or not clock.speed:
         limit = _step_target(at, step)
         if event.act is Act.DELIVER:
@@ -66,6 +71,10 @@ def decide(at: Position, clock: ClockWriter, step: Command | None) -> Move:
     if event.act is Act.DELIVER:
         return event._replace(time_ns=min(_last_ns(at), scheduled))
     return event
+
+
+def _wait(at: Position) -> Move:
+    return Move(Act.FETCH if at.can_fetch and at.next_ns is None else Act.WAIT)
 
 
 def _next_event(at: Position, step: Command | None) -> Move | None:

@@ -138,6 +138,7 @@ class Player:
             self.rolls_ready >= self._roll_needed(view.day + 1),
             view.day + 1 == len(self._time.days) and not self._feeding.all_read,
             self._timed_ns,
+            self._roll_ns(),
         )
         step = self._control.step
         by_bar = step is not None and step.goal is None and step.unit is Unit.BAR
@@ -147,9 +148,20 @@ class Player:
             step.goal.look(self.chunk, view, self.known_ns)
         move = decide(position, self._clock, step)
         known = position.next_ns is not None or position.known_ns >= position.day.end_ns
-        for_record = move.act is Act.WAIT and known and not position.day_recorded
-        self._wait_for(self._record_ns(view.day) if for_record else 0)
+        needed_ns = 0
+        if move.act is Act.WAIT and position.day_over:
+            needed_ns = position.roll_ns
+        elif move.act is Act.WAIT and known and not position.day_recorded:
+            needed_ns = self._record_ns(view.day)
+        self._wait_for(needed_ns)
         return move
+
+    def _roll_ns(self) -> int:
+        """Where the next day begins: just before its first instant, or where days touch on it."""
+        view, days = self._time.view, self._time.days
+        if view.day + 1 == len(days):
+            return BEFORE_ALL_NS
+        return max(days[view.day + 1].first_ns - 1, view.now_ns)
 
     def do(self, move: Move) -> bool:
         """Carry out a move; False when the last day is over."""
@@ -308,8 +320,7 @@ class Player:
         day = self._time.view.day + 1
         if day == len(self._time.days):
             return False
-        # Where days touch the clock stands on the edge already.
-        first_ns = max(self._time.days[day].first_ns - 1, self._time.view.now_ns)
+        first_ns = self._roll_ns()
         if self.worker is not None:
             self.worker.open_day(day, first_ns)
         with self._changed:
