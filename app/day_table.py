@@ -42,12 +42,14 @@ class DayTable:
         count = len(self.days)
         day = self.day_of(release_ns)
         inside = np.minimum(day, count - 1)
-        reason = np.where(starts_ns < self.first_ns[inside], BEFORE_HOURS, DELIVERED)
-        # After the end of a day and before its midnight: it came too late for that day.
-        previous = np.maximum(day - 1, 0)
-        stray = ((reason == BEFORE_HOURS) | (day == count)) & (day > 0)
-        reason[stray & (starts_ns < self._midnight_ns[previous])] = AFTER_HOURS
-        reason[(day == count) & (reason == DELIVERED)] = AFTER_HOURS
+        early, beyond = starts_ns < self.first_ns[inside], day == count
+        reason = np.where(early, BEFORE_HOURS, DELIVERED)
+        if early.any() or beyond.any():
+            # After the end of a day and before its midnight: it came too late for that day.
+            previous = np.maximum(day - 1, 0)
+            stray = (early | beyond) & (day > 0)
+            reason[stray & (starts_ns < self._midnight_ns[previous])] = AFTER_HOURS
+            reason[beyond & (reason == DELIVERED)] = AFTER_HOURS
         if len(self._break_start_ns):
             at = self._break_start_ns.searchsorted(starts_ns, "right") - 1
             resting = (at >= 0) & (starts_ns < self._break_end_ns[np.maximum(at, 0)])

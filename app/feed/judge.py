@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from app.catalog.schema import NO_TIME_NS
-from app.feed.soundness import invalid_rows
+from app.feed.soundness import all_sound, invalid_rows
 from app.feed.sources import CandleSource
-from app.model import Batch, Items, Stream, StreamType, pick_items
+from app.model import Batch, Ints, Items, Stream, StreamType, pick_items
 from app.times import MINUTE_NS
 
 TAKEN, LATE, DUPLICATE, INVALID = range(4)
@@ -33,6 +33,20 @@ class RowJudge:
         self._kind = kind
         self._on_grid = on_grid and kind is StreamType.BAR
         self._latest_ns = NO_TIME_NS
+
+    def takes_all(self, items: Items, release_ns: Ints) -> bool:
+        """Whether all of the next rows are sound and in order; if not, nothing has happened."""
+        if not len(items):
+            return True
+        bars = self._kind is StreamType.BAR
+        step = release_ns[1:] > release_ns[:-1] if bars else release_ns[1:] >= release_ns[:-1]
+        fits = int(release_ns[0]) > self._latest_ns - (not bars) and bool(step.all())
+        if not fits or not all_sound(self._kind, items):
+            return False
+        if self._on_grid and (release_ns % MINUTE_NS).any():
+            return False
+        self._latest_ns = int(release_ns[-1])
+        return True
 
     def judge(self, items: Items) -> Any:
         """For each of the next rows TAKEN, or why not."""

@@ -107,12 +107,29 @@ class ParquetCandleSource:
     async def __anext__(self) -> Batch:
         if self._ended:
             raise StopAsyncIteration
-        if self._at >= len(self._last.items) and self._last.following < len(self._pieces):
+        if self._is_used_up:
             loop = asyncio.get_running_loop()
             # Kept only here, so that a read that was cancelled or failed has taken nothing.
-            self._last = await loop.run_in_executor(self._pool, self._read)
-            self._at = 0
+            self._last, self._at = await loop.run_in_executor(self._pool, self._read), 0
         return self._cut()
+
+    def read_next(self) -> Batch:
+        """The next batch, read on this thread; of a source that has not ended."""
+        if self._is_used_up:
+            self._last, self._at = self._read(), 0
+        return self._cut()
+
+    @property
+    def next_rows(self) -> int:
+        """About how many rows the next batch has."""
+        if not self._is_used_up:
+            return min(self._rows, len(self._last.items) - self._at)
+        return max(self._read_rows, self._pieces[self._last.following].rows)
+
+    @property
+    def _is_used_up(self) -> bool:
+        """Whether all that was read has been given, and there is more in the files."""
+        return self._at >= len(self._last.items) and self._last.following < len(self._pieces)
 
     def _read(self) -> _Read:
         found: list[Items] = []

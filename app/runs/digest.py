@@ -48,27 +48,39 @@ class DeliveredWords:
 
     def renumber(self, items: Items) -> None:
         """Rewrite the text columns of merged items, in place."""
-        stream = items["stream"]
-        ticks = np.flatnonzero(stream >= TRADE_CODE)
-        if not len(ticks):
-            return
+        stream = np.ascontiguousarray(items["stream"])
         values: Any = items["v"]
-        # Columns of both kinds, as pairs in record order: a word is numbered where it stands first.
-        first, second = _TEXT_COLUMNS[TRADE_CODE], _TEXT_COLUMNS[QUOTE_CODE]
-        places = np.where(stream[ticks, None] == TRADE_CODE, first, second)
-        codes = values[ticks[:, None], places].astype(np.int64)
-        self._number_new(codes.ravel())
-        values[ticks[:, None], places] = np.where(codes < 0, -1.0, self._numbers[codes])
+        found = [
+            (rows, column, values[rows, column].astype(np.int32))
+            for code, columns in _TEXT_COLUMNS.items()
+            if len(rows := np.flatnonzero(stream == code))
+            for column in columns
+        ]
+        unseen = self._unseen()
+        if unseen.any() and any(unseen[codes].any() for _, _, codes in found):
+            self._number_new(values, stream)
+        for rows, column, codes in found:
+            values[rows, column] = self._numbers[codes]  # null, -1, finds the last one: -1 too
 
-    def _number_new(self, codes: Any) -> None:
+    def _unseen(self) -> Any:
+        """Which words have no number yet, by their number at the source."""
         known = len(self._source)
-        if known > len(self._numbers):
+        if known >= len(self._numbers):
             grown = np.full(2 * known, -1.0)
             grown[: len(self._numbers)] = self._numbers
             self._numbers = grown
+        unseen = self._numbers < 0
+        unseen[known:] = False
+        return unseen
+
+    def _number_new(self, values: Any, stream: Any) -> None:
+        """Number the words that these rows are the first to use, in record order."""
+        ticks = np.flatnonzero(stream >= TRADE_CODE)
+        # Columns of both kinds, as pairs in record order: a word is numbered where it stands first.
+        first, second = _TEXT_COLUMNS[TRADE_CODE], _TEXT_COLUMNS[QUOTE_CODE]
+        places = np.where(stream[ticks, None] == TRADE_CODE, first, second)
+        codes = values[ticks[:, None], places].astype(np.int64).ravel()
         unseen = (codes >= 0) & (self._numbers[codes] < 0)
-        if not unseen.any():
-            return
         fresh, where = np.unique(codes[unseen], return_index=True)
         for code in fresh[np.argsort(where)].tolist():
             self._numbers[code] = self.delivered.add(self._source.words[code])

@@ -7,7 +7,7 @@ before its time comes; the derived bars are merged like any stream.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Condition, Thread
 from typing import NamedTuple, Protocol
 
@@ -19,20 +19,22 @@ from app.feed.queues import BEFORE_ALL_NS
 from app.feed.resample import Resampler
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.intake import AUCTION_GRACE_NS
-from app.model import Items, Stream, StreamType
+from app.model import Batch, Items, Stream, StreamType
 
 
 class UpkeepTarget(Protocol):
     """Where the upkeep thread's work goes: the coordinator."""
 
-    def offer_derived(self, stream: Stream, items: Items, through_ns: int) -> None: ...
+    def offer_derived(self, made: Iterable[Batch]) -> None: ...
 
     def request_roll(self, day: int) -> None: ...
 
     def fail(self, error: BaseException) -> None: ...
 
 
-class _Work(NamedTuple):
+class Work(NamedTuple):
+    """Filtered rows of a source stream, and how far it is complete after them."""
+
     stream: Stream
     items: Items
     auctions: Items
@@ -58,7 +60,7 @@ class DataUpkeepThread(Thread):
         self._book = book
         self._number = {symbol: i for i, symbol in enumerate(symbols)}
         self._before_work = before_work
-        self._inbox: deque[_Work] = deque()
+        self._inbox: deque[Work] = deque()
         self._ready = Condition()
         self._stopping = False
         self._day = 0
@@ -73,10 +75,10 @@ class DataUpkeepThread(Thread):
         """The streams it feeds; to be registered before any source is fed."""
         return [stream for chain in self._chains.values() for stream, _ in chain]
 
-    def offer(self, stream: Stream, items: Items, auctions: Items, through_ns: int) -> None:
-        """Hand over filtered rows of a source stream; any thread, in order for each stream."""
+    def offer(self, work: Iterable[Work]) -> None:
+        """Hand over what there is to do; any thread, in order for each stream."""
         with self._ready:
-            self._inbox.append(_Work(stream, items, auctions, through_ns))
+            self._inbox.extend(work)
             self._ready.notify()
 
     def stop(self) -> None:
@@ -87,33 +89,45 @@ class DataUpkeepThread(Thread):
 
     def run(self) -> None:
         try:
-            while (work := self._next()) is not None:
-                if self._before_work is not None:
-                    self._before_work()
-                self._do(work)
+            while inbox := self._next():
+                self._do_all(inbox)
         except BaseException as error:
             self._target.fail(error)
 
-    def _next(self) -> _Work | None:
+    def _next(self) -> list[Work]:
+        """All that has come; nothing once it is to stop."""
         with self._ready:
             self._ready.wait_for(lambda: self._inbox or self._stopping)
-            return None if self._stopping else self._inbox.popleft()
+            inbox = [] if self._stopping else list(self._inbox)
+            self._inbox.clear()
+            return inbox
 
-    def _do(self, work: _Work) -> None:
+    def _do_all(self, inbox: Sequence[Work]) -> None:
+        made: list[Batch] = []
+        for work in inbox:
+            if self._before_work is not None:
+                self._before_work()
+            made += self._do(work)
+        self._target.offer_derived(made)
+        self._close_days()
+
+    def _do(self, work: Work) -> list[Batch]:
+        """The bars that follow from it."""
         number = self._number[work.stream.symbol]
         if len(work.auctions):
             self._book.add_auctions(number, work.auctions, AUCTION_GRACE_NS)
         items, through = work.items, work.through_ns
         if work.stream.type is StreamType.BAR:
             self._book.add_bars(number, items)
+        made: list[Batch] = []
         for stream, resampler in self._chains.get(work.stream, ()):
-            made = resampler.push(items, through)
+            bars = resampler.push(items, through)
             if stream.interval_min == 1:
-                self._book.add_bars(number, made)
-                items = made  # the longer ones are made of these
-            self._target.offer_derived(stream, made, through)
+                self._book.add_bars(number, bars)
+                items = bars  # the longer ones are made of these
+            made.append(Batch(stream, bars, through))
         self._through[self._place[work.stream]] = through
-        self._close_days()
+        return made
 
     def _close_days(self) -> None:
         while self._day < len(self._days):

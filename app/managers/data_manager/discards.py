@@ -25,6 +25,8 @@ class DiscardLog:
 
     def add(self, known_ns: Ints, reasons: Any) -> None:
         """Note rows: when each is known, and the number of its reason in REASONS."""
+        if not len(reasons):
+            return
         for reason in np.unique(reasons).tolist():
             times, counts = np.unique(known_ns[reasons == reason], return_counts=True)
             self._ahead.append((reason, times, counts))  # a day's end stands there once

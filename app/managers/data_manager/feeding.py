@@ -12,9 +12,9 @@ from app.feed.queues import StreamQueue
 from app.feed.rows import rows_to_items
 from app.feed.soundness import invalid_rows
 from app.feed.sources import END_NS
-from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
+from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread, Work
 from app.managers.data_manager.discards import DiscardLog
-from app.managers.data_manager.intake import Intake
+from app.managers.data_manager.intake import Intake, Taken
 from app.managers.data_manager.merge import Merger
 from app.managers.data_manager.session_data import SessionData
 from app.managers.time_manager import TimeManager
@@ -102,7 +102,7 @@ class Feeding:
             self._dropped.add(stream)
             self._lock.notify_all()
         if self.upkeep is not None:
-            self.upkeep.offer(stream, _no_items(), _no_items(), END_NS)
+            self.upkeep.offer([Work(stream, _no_items(), _no_items(), END_NS)])
 
     def is_stream_active(self, symbol: str, kind: StreamType, interval_min: int = 1) -> bool:
         """Registered, and not ended."""
@@ -156,36 +156,50 @@ class Feeding:
 
     def take_batch(self, batch: Batch) -> None:
         """Judge rows of a source stream and queue those that are taken."""
+        self.take_batches([batch])
+
+    def take_batches(self, batches: Sequence[Batch]) -> None:
+        """Rows of several source streams, or of one in order; all at once, as to others."""
+        judged = [self._judge(batch) for batch in batches]
+        with self._lock:
+            for batch, taken in zip(batches, judged, strict=True):
+                self._queue(batch, taken)
+            if self.upkeep is not None:
+                self.upkeep.offer(
+                    Work(batch.stream, taken.items, taken.auctions, batch.complete_through_ns)
+                    for batch, taken in zip(batches, judged, strict=True)
+                )
+            if self.merger.can_merge or any(b.complete_through_ns == END_NS for b in batches):
+                self._lock.notify_all()
+
+    def _judge(self, batch: Batch) -> Taken:
         stream = batch.stream
         intake = self._intakes.get(stream)
         if intake is None or stream in self._ended:
             what = "has ended" if stream in self._ended else "is not registered"
             raise StreamClosedError(f"stream {stream.symbol} {stream.channel} {what}: not fed")
-        taken = intake.take(batch.items, batch.sequence)
-        with self._lock:
-            if self._closed or stream not in self.merger.queues:
-                raise StreamClosedError(f"{stream.symbol} {stream.channel}: the session takes none")
-            self._refuse_past(stream, taken.items)
-            self.discards.add(taken.known_ns, taken.discarded)
-            if batch.complete_through_ns == END_NS:
-                self._ended.add(stream)
-                self._lock.notify_all()
-            self._push(stream, taken.items, batch.complete_through_ns, taken.sequence)
-            if self.upkeep is not None:
-                through = batch.complete_through_ns
-                self.upkeep.offer(stream, taken.items, taken.auctions, through)
+        return intake.take(batch.items, batch.sequence)
 
-    def offer_derived(self, stream: Stream, items: Items, through_ns: int) -> None:
+    def _queue(self, batch: Batch, taken: Taken) -> None:
+        """Under the lock."""
+        stream, through_ns = batch.stream, batch.complete_through_ns
+        if self._closed or stream not in self.merger.queues:
+            raise StreamClosedError(f"{stream.symbol} {stream.channel}: the session takes none")
+        self._refuse_past(stream, taken.items)
+        self.discards.add(taken.known_ns, taken.discarded)
+        if through_ns == END_NS:
+            self._ended.add(stream)
+        self.merger.push(stream, taken.items, through_ns, taken.sequence)
+
+    def offer_derived(self, made: Iterable[Batch]) -> None:
         """Queue derived bars; called by the upkeep thread."""
         with self._lock:
-            if stream in self.merger.queues:
-                self._refuse_past(stream, items)
-                self._push(stream, items, through_ns, None)
-
-    def _push(self, stream: Stream, items: Items, through_ns: int, sequence: Any) -> None:
-        self.merger.push(stream, items, through_ns, sequence)
-        if self.merger.can_merge:
-            self._lock.notify_all()
+            for stream, items, through_ns, _ in made:
+                if stream in self.merger.queues:
+                    self._refuse_past(stream, items)
+                    self.merger.push(stream, items, through_ns)
+            if self.merger.can_merge:
+                self._lock.notify_all()
 
     def _refuse_past(self, stream: Stream, items: Items) -> None:
         through = self.merger.queues[stream].complete_through_ns

@@ -52,20 +52,19 @@ class Intake:
     def take(self, items: Items, sequence: Ints | None = None) -> Taken:
         """Judge the next rows in source order. ``items`` becomes the intake's own."""
         release = np.ascontiguousarray(items["release_ns"])
-        fate = _BY_JUDGE[self._judge.judge(items)]
         starts = release - self._stream.interval_min * MINUTE_NS
-        reasons, post_close = self._table.classify(starts, release)
-        for reason, number in _BY_HOURS.items():
-            fate[(fate == _TAKEN) & (reasons == reason)] = number
+        fate = self._fate(items, release, starts)
         items["symbol"] = self._symbol
-        items["flags"] |= np.where(post_close, np.uint16(Flag.POST_CLOSE), np.uint16(0))
         taken = fate == _TAKEN
-        counted = ~taken & ((starts >= self._counted_from_ns) | (release == NO_TIME_NS))
         auctions = self._auctions(items, fate)
         kept = items if taken.all() else pick_items(items, taken)
         values: Any = kept["v"]
         values += 0.0  # no negative zero, and one NaN: the digest hashes these bytes
         values[np.isnan(values)] = np.nan
+        if kept is items:
+            self._highest_ns = max(self._highest_ns, int(release.max(initial=NO_TIME_NS)))
+            return Taken(items, sequence, fate[:0], release[:0], auctions)
+        counted = ~taken & ((starts >= self._counted_from_ns) | (release == NO_TIME_NS))
         return Taken(
             kept,
             None if sequence is None else sequence[taken],
@@ -73,6 +72,20 @@ class Intake:
             self._known_from(release, fate)[counted],
             auctions,
         )
+
+    def _fate(self, items: Items, release: Ints, starts: Ints) -> Any:
+        """For each row _TAKEN, or its reason; marks those after the close."""
+        if self._judge.takes_all(items, release):
+            fate = np.full(len(items), _TAKEN)
+        else:
+            fate = _BY_JUDGE[self._judge.judge(items)]
+        reasons, post_close = self._table.classify(starts, release)
+        if reasons.any():
+            for reason, number in _BY_HOURS.items():
+                fate[(fate == _TAKEN) & (reasons == reason)] = number
+        if post_close.any():
+            items["flags"] |= np.where(post_close, np.uint16(Flag.POST_CLOSE), np.uint16(0))
+        return fate
 
     def _known_from(self, release: Ints, fate: Any) -> Ints:
         """When each row's fate is known: at its time, within the day that it is counted for."""
