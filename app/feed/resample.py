@@ -8,6 +8,7 @@ how the rows were cut into batches. Sums run from left to right, in float64.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,37 +36,73 @@ from app.times import MINUTE_NS
 
 
 class Resampler:
-    """Bars of ``interval_min`` minutes of one symbol from its 1m bars or its trades."""
+    """Bars of ``interval_min`` minutes from 1m bars or from trades, of any number of symbols."""
 
     def __init__(self, grid: Grid, interval_min: int, source: StreamType) -> None:
         self._grid = grid
         self._interval_min = interval_min
         self._source = source
-        self._pending = empty_items()
+        self._pending: dict[str, Items] = {}
 
     def push(self, items: Items, complete_through_ns: int) -> Items:
         """Take further rows, rising in time, and give the bars now complete, symbol 0 as given."""
-        rows = join_items([self._pending, items]) if len(self._pending) else items
-        if not len(rows):
-            return empty_items()
-        starts = rows["release_ns"] - (MINUTE_NS if self._source is StreamType.BAR else 0)
+        return self.push_all([("", items, complete_through_ns)])[0]
+
+    def push_all(self, rows: Sequence[tuple[str, Items, int]]) -> list[Items]:
+        """As ``push``, of several symbols at once: name, rows, complete through, each once."""
+        parts = [self._with_pending(symbol, items) for symbol, items, _ in rows]
+        counts = np.array([len(part) for part in parts])
+        if not counts.any():
+            return parts
+        made, of = self._bars(join_items(parts), counts, rows)
+        if len(rows) == 1:
+            return [made]
+        edges = of.searchsorted(np.arange(len(rows) + 1)).tolist()
+        return [made[low:high] for low, high in pairwise(edges)]
+
+    def _with_pending(self, symbol: str, items: Items) -> Items:
+        pending = self._pending.pop(symbol, None)
+        return items if pending is None else join_items([pending, items])
+
+    def _bars(
+        self, items: Items, counts: Ints, rows: Sequence[tuple[str, Items, int]]
+    ) -> tuple[Items, Ints]:
+        """The bars now complete, and of which of ``rows`` each is; the rest is kept."""
+        of = np.repeat(np.arange(len(counts)), counts)
+        starts = items["release_ns"] - (MINUTE_NS if self._source is StreamType.BAR else 0)
         part, inside = self._grid.part_of(starts)
-        inside &= rows["flags"] & Flag.POST_CLOSE == 0
+        inside &= items["flags"] & Flag.POST_CLOSE == 0
         if not inside.all():
-            rows, starts, part = pick_items(rows, inside), starts[inside], part[inside]
+            items, of = pick_items(items, inside), of[inside]
+            starts, part = starts[inside], part[inside]
         width = self._interval_min * MINUTE_NS
         origin = self._grid.start_ns[part]
         bucket = origin + (starts - origin) // width * width
         ends = np.minimum(bucket + width, self._grid.end_ns[part])
-        done = int(ends.searchsorted(complete_through_ns, "right"))
-        self._pending = rows[done:].copy()
-        if not done:
-            return empty_items()
-        return self._make(rows[:done], bucket[:done], ends[:done], width)
+        through_ns = np.array([through for _, _, through in rows])
+        done = ends <= through_ns[of]
+        if not done.all():
+            self._keep(items, of, done, rows)
+            items, of, bucket, ends = pick_items(items, done), of[done], bucket[done], ends[done]
+        if not len(items):
+            return empty_items(), of
+        return self._make(items, of, bucket, ends, width)
 
-    def _make(self, rows: Items, bucket: Ints, ends: Ints, width: int) -> Items:
-        firsts = np.flatnonzero(np.concatenate(([True], bucket[1:] != bucket[:-1])))
-        group = np.repeat(np.arange(len(firsts)), np.diff(np.append(firsts, len(rows))))
+    def _keep(
+        self, items: Items, of: Ints, done: Any, rows: Sequence[tuple[str, Items, int]]
+    ) -> None:
+        left = pick_items(items, ~done)
+        edges = of[~done].searchsorted(np.arange(len(rows) + 1)).tolist()
+        for (symbol, _, _), (low, high) in zip(rows, pairwise(edges), strict=True):
+            if low < high:
+                self._pending[symbol] = left[low:high].copy()
+
+    def _make(
+        self, rows: Items, of: Ints, bucket: Ints, ends: Ints, width: int
+    ) -> tuple[Items, Ints]:
+        begins = np.ones(len(rows), bool)
+        begins[1:] = (bucket[1:] != bucket[:-1]) | (of[1:] != of[:-1])
+        firsts, group = np.flatnonzero(begins), np.cumsum(begins) - 1
         make = _from_bars if self._source is StreamType.BAR else _from_trades
         columns, there = make(rows, firsts, group)
         length = (ends[firsts] - bucket[firsts]) // MINUTE_NS
@@ -73,8 +110,9 @@ class Resampler:
         flags = np.where(minutes == length, Flag.COMPLETE, 0).astype(np.uint16)
         flags |= np.where(length * MINUTE_NS < width, Flag.PARTIAL, 0).astype(np.uint16)
         made = make_items(self._interval_min, ends[firsts], flags, *columns[:6], minutes)
-        made["symbol"] = rows["symbol"][0]
-        return made if there.all() else pick_items(made, there)
+        made["symbol"] = rows["symbol"][firsts]
+        of = of[firsts]
+        return (made, of) if there.all() else (pick_items(made, there), of[there])
 
 
 def _from_bars(rows: Items, firsts: Ints, group: Ints) -> tuple[list[Any], Any]:

@@ -7,7 +7,7 @@ before its time comes; the derived bars are merged like any stream.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Condition, Thread
 from typing import NamedTuple, Protocol
 
@@ -19,7 +19,7 @@ from app.feed.queues import BEFORE_ALL_NS
 from app.feed.resample import Resampler
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.intake import AUCTION_GRACE_NS
-from app.model import Batch, Items, Stream, StreamType
+from app.model import Batch, Items, Stream, StreamType, join_items
 
 
 class UpkeepTarget(Protocol):
@@ -68,12 +68,22 @@ class DataUpkeepThread(Thread):
         self._through = np.full(len(sources), BEFORE_ALL_NS, np.int64)
         trades = [s.type is StreamType.TRADE for s in sources]
         self._wait_ns = np.where(trades, AUCTION_GRACE_NS, 0)  # an auction may print late
-        self._chains = plan_chains(sources, intervals, Grid(days))
+        grid = Grid(days)
+        with_bars = {s.symbol for s in sources if s.type is StreamType.BAR}
+        self._without_bars = {s.symbol for s in sources if s.type is StreamType.TRADE} - with_bars
+        self._with_any = with_bars | self._without_bars
+        self._minutes = Resampler(grid, 1, StreamType.TRADE)
+        self._longer = {i: Resampler(grid, i, StreamType.BAR) for i in sorted(intervals)}
 
     @property
     def derived_streams(self) -> list[Stream]:
         """The streams it feeds; to be registered before any source is fed."""
-        return [stream for chain in self._chains.values() for stream, _ in chain]
+        minutes = [Stream(symbol, StreamType.BAR, 1) for symbol in sorted(self._without_bars)]
+        return minutes + [
+            Stream(symbol, StreamType.BAR, interval)
+            for symbol in sorted(self._with_any)
+            for interval in self._longer
+        ]
 
     def offer(self, work: Iterable[Work]) -> None:
         """Hand over what there is to do; any thread, in order for each stream."""
@@ -103,31 +113,38 @@ class DataUpkeepThread(Thread):
             return inbox
 
     def _do_all(self, inbox: Sequence[Work]) -> None:
-        made: list[Batch] = []
+        """Each stream's rows in order; those of different streams at once."""
+        together: dict[Stream, Work] = {}
         for work in inbox:
             if self._before_work is not None:
                 self._before_work()
-            made += self._do(work)
-        self._target.offer_derived(made)
+            if work.stream in together:
+                self._do(list(together.values()))
+                together = {}
+            together[work.stream] = work
+        self._do(list(together.values()))
         self._close_days()
 
-    def _do(self, work: Work) -> list[Batch]:
-        """The bars that follow from it."""
-        number = self._number[work.stream.symbol]
-        if len(work.auctions):
-            self._book.add_auctions(number, work.auctions, AUCTION_GRACE_NS)
-        items, through = work.items, work.through_ns
-        if work.stream.type is StreamType.BAR:
-            self._book.add_bars(number, items)
-        made: list[Batch] = []
-        for stream, resampler in self._chains.get(work.stream, ()):
-            bars = resampler.push(items, through)
-            if stream.interval_min == 1:
-                self._book.add_bars(number, bars)
-                items = bars  # the longer ones are made of these
-            made.append(Batch(stream, bars, through))
-        self._through[self._place[work.stream]] = through
-        return made
+    def _do(self, works: Sequence[Work]) -> None:
+        bars: list[tuple[str, Items, int]] = []
+        trades: list[tuple[str, Items, int]] = []
+        for stream, items, auctions, through_ns in works:
+            if len(auctions):
+                number = self._number[stream.symbol]
+                self._book.add_auctions(number, auctions, AUCTION_GRACE_NS)
+            if stream.type is StreamType.BAR:
+                bars.append((stream.symbol, items, through_ns))
+            elif stream.type is StreamType.TRADE and stream.symbol in self._without_bars:
+                trades.append((stream.symbol, items, through_ns))
+        made = list(_batches(trades, 1, self._minutes)) if trades else []
+        bars += [(one.stream.symbol, one.items, one.complete_through_ns) for one in made]
+        if bars:
+            self._book.add_bars(join_items([items for _, items, _ in bars]))
+            for interval, resampler in self._longer.items():
+                made += _batches(bars, interval, resampler)
+        self._target.offer_derived(made)
+        for work in works:
+            self._through[self._place[work.stream]] = work.through_ns
 
     def _close_days(self) -> None:
         while self._day < len(self._days):
@@ -140,21 +157,9 @@ class DataUpkeepThread(Thread):
             self._day += 1
 
 
-def plan_chains(
-    sources: Sequence[Stream], intervals: Sequence[int], grid: Grid
-) -> dict[Stream, list[tuple[Stream, Resampler]]]:
-    """The bars made of each source: longer ones of 1m bars; of trades where there are none."""
-    chains: dict[Stream, list[tuple[Stream, Resampler]]] = {}
-    with_bars = {s.symbol for s in sources if s.type is StreamType.BAR}
-    for source in sources:
-        made: list[tuple[Stream, Resampler]] = []
-        if source.type is StreamType.TRADE and source.symbol not in with_bars:
-            one = Stream(source.symbol, StreamType.BAR, 1)
-            made.append((one, Resampler(grid, 1, StreamType.TRADE)))
-        elif source.type is not StreamType.BAR:
-            continue
-        for interval in sorted(intervals):
-            stream = Stream(source.symbol, StreamType.BAR, interval)
-            made.append((stream, Resampler(grid, interval, StreamType.BAR)))
-        chains[source] = made
-    return chains
+def _batches(
+    rows: Sequence[tuple[str, Items, int]], interval: int, resampler: Resampler
+) -> Iterator[Batch]:
+    """The bars made of each symbol's rows, and how far they are complete."""
+    for (symbol, _, through_ns), made in zip(rows, resampler.push_all(rows), strict=True):
+        yield Batch(Stream(symbol, StreamType.BAR, interval), made, through_ns)

@@ -15,7 +15,7 @@ import numpy as np
 from app.calendar import TradingDay
 from app.day_table import Grid
 from app.managers.data_manager.gap_detection import Coverage, expected_minutes, find_gaps
-from app.model import Floats, Items
+from app.model import Floats, Ints, Items, pick_items
 from app.times import MINUTE_NS
 
 _EPOCH = date(1970, 1, 1)
@@ -40,11 +40,6 @@ class SymbolDay(NamedTuple):
     coverage: Coverage | None  # None for a symbol without bars of any kind
 
 
-def sum_in_order(values: Floats, start: float = 0.0) -> float:
-    """The sum from left to right: the same however the values were cut into batches."""
-    return float(np.cumsum(np.concatenate(([start], values)))[-1])
-
-
 class _Page:
     """One day, as columns over the symbols."""
 
@@ -57,16 +52,20 @@ class _Page:
         self.auctions: dict[int, list[tuple[int, float]]] = {}  # by symbol: time, price
         self.days: dict[int, SymbolDay] = {}  # made once the page is closed
 
-    def add(self, symbol: int, ohlc: Floats, volumes: Floats, starts: Any) -> None:
-        row = self.ohlcv[symbol]
-        if np.isnan(row[0]):
-            row[:4], row[4] = ohlc, 0.0
-        else:
-            row[1], row[2] = max(row[1], ohlc[1]), min(row[2], ohlc[2])
-            row[3] = ohlc[3]
-        row[4] = sum_in_order(volumes, row[4])
+    def add(self, symbols: Ints, ohlc: Floats, of: Ints, starts: Ints, volumes: Floats) -> None:
+        """Bars of several symbols: o, h, l, c of each; row i is of ``symbols[of[i]]``."""
+        rows = self.ohlcv[symbols]
+        fresh = np.isnan(rows[:, 0])
+        rows[fresh, :4], rows[fresh, 4] = ohlc[fresh], 0.0
+        rows[:, 1] = np.maximum(rows[:, 1], ohlc[:, 1])
+        rows[:, 2] = np.minimum(rows[:, 2], ohlc[:, 2])
+        rows[:, 3] = ohlc[:, 3]
+        # Summed from left to right, from what was there: however the rows were cut into batches.
+        group = np.concatenate([np.arange(len(symbols)), of])
+        rows[:, 4] = np.bincount(group, np.concatenate([rows[:, 4], volumes]))
+        self.ohlcv[symbols] = rows
         at = np.searchsorted(self.minutes, starts, "right") - 1
-        self.there[symbol, at] = True
+        self.there[symbols[of], at] = True
 
     def close(self) -> None:
         """No more rows: the minutes are packed, eight to a byte."""
@@ -102,28 +101,47 @@ class DayBook:
             page = self._pages[day] = _Page(self._days[day], len(self._symbols))
         return page
 
-    def add_bars(self, symbol: int, items: Items) -> None:
-        """Count 1m bars of one symbol, rising in time; only its regular minutes matter here."""
+    def add_bars(self, items: Items) -> None:
+        """Count 1m bars: each symbol's together, rising in time; only regular minutes matter."""
         starts = items["release_ns"] - MINUTE_NS
         part, regular = self._grid.part_of(starts)
         regular &= items["release_ns"] <= self._days[-1].end_ns
-        rows: Any = items["v"][regular]
-        if not len(rows):
+        if not regular.all():
+            items, starts, part = pick_items(items, regular), starts[regular], part[regular]
+        if not len(items):
             return
-        starts, day = starts[regular], self._grid.day[part[regular]]
-        firsts = np.flatnonzero(np.concatenate(([True], day[1:] != day[:-1])))
-        edges = [*firsts.tolist(), len(rows)]
-        columns = np.column_stack(
-            [
-                rows[firsts, 0],
-                np.maximum.reduceat(np.ascontiguousarray(rows[:, 1]), firsts),
-                np.minimum.reduceat(np.ascontiguousarray(rows[:, 2]), firsts),
-                rows[np.array(edges[1:]) - 1, 3],
-            ]
-        )
-        for place, first in enumerate(firsts.tolist()):
-            run = slice(first, edges[place + 1])
-            self._page(int(day[first])).add(symbol, columns[place], rows[run, 4], starts[run])
+        values: Any = items["v"]
+        day, symbol = self._grid.day[part], items["symbol"].astype(np.int64)
+        begins = np.ones(len(items), bool)
+        begins[1:] = (day[1:] != day[:-1]) | (symbol[1:] != symbol[:-1])
+        firsts, group = np.flatnonzero(begins), np.cumsum(begins) - 1
+        lasts = np.append(firsts[1:], len(items)) - 1
+        ohlc = np.column_stack([
+            values[firsts, 0],
+            np.maximum.reduceat(np.ascontiguousarray(values[:, 1]), firsts),
+            np.minimum.reduceat(np.ascontiguousarray(values[:, 2]), firsts),
+            values[lasts, 3],
+        ])  # fmt: skip
+        self._add_runs(day[firsts], symbol[firsts], ohlc, group, starts, values[:, 4])
+
+    def _add_runs(
+        self, days: Ints, symbols: Ints, ohlc: Floats, group: Ints, starts: Ints, volumes: Floats
+    ) -> None:
+        """Runs of rows of one symbol and day; row i is of run ``group[i]``."""
+        if (days[1:] < days[:-1]).any():  # several symbols and days: by day, each run in order
+            order = np.argsort(days[group], kind="stable")
+            group, starts, volumes = group[order], starts[order], volumes[order]
+            by_day = np.argsort(days, kind="stable")
+            place = np.empty(len(days), np.int64)
+            place[by_day] = np.arange(len(days))
+            group, days, symbols, ohlc = place[group], days[by_day], symbols[by_day], ohlc[by_day]
+        edges = np.flatnonzero(np.diff(days, prepend=-1, append=-1))
+        rows = group.searchsorted(edges).tolist()
+        for at, low in enumerate(edges[:-1].tolist()):
+            runs, span = slice(low, int(edges[at + 1])), slice(rows[at], rows[at + 1])
+            self._page(int(days[low])).add(
+                symbols[runs], ohlc[runs], group[span] - low, starts[span], volumes[span]
+            )
 
     def add_auctions(self, symbol: int, trades: Items, grace_ns: int) -> None:
         """Note closing-auction trades; each counts for the day whose close it follows."""
