@@ -101,8 +101,13 @@ class TradingCalendar:
         self._exchange = _exchange(name, date(low.year, 1, 1), date(high.year, 12, 31))
         self._years = high.year - low.year + 1
         self.zone = ZoneInfo(str(self._exchange.tz))
-        self._dates: list[date] = [s.date() for s in self._exchange.sessions]
-        self._early = {s.date() for s in self._exchange.early_closes}
+        exchange = self._exchange
+        self._dates: list[date] = exchange.sessions.date.tolist()
+        self._numbers = np.array(self._dates, "datetime64[D]")
+        self._early = set(exchange.early_closes.date.tolist())
+        self._opens, self._closes = exchange.opens_nanos.tolist(), exchange.closes_nanos.tolist()
+        starts, ends = exchange.break_starts_nanos.tolist(), exchange.break_ends_nanos.tolist()
+        self._all_breaks = list(zip(starts, ends, strict=True))
 
     @property
     def sessions_a_year(self) -> float:
@@ -111,7 +116,7 @@ class TradingCalendar:
 
     def index_from(self, day: date) -> int:
         """Number of the first session on or after ``day``."""
-        return int(np.searchsorted(np.array(self._dates, "datetime64[D]"), np.datetime64(day)))
+        return int(self._numbers.searchsorted(np.datetime64(day)))
 
     def range(self, start: date, end: date, history: int = 0) -> tuple[list[TradingDay], int]:
         """Sessions of [start, end] after up to ``history`` earlier ones, and how many those are."""
@@ -156,7 +161,7 @@ class TradingCalendar:
         if self.hours is Hours.EXTENDED:
             last = _EXTENDED_HALF_CLOSE if day in self._early else _EXTENDED_CLOSE
             return self._local_ns(day, _EXTENDED_OPEN), self._local_ns(day, last)
-        return int(self._exchange.opens_nanos[index]), int(self._exchange.closes_nanos[index])
+        return self._opens[index], self._closes[index]
 
     def _close_end(self, index: int) -> int:
         """End of a day: its hours and the grace, but not into the next day's hours."""
@@ -167,8 +172,7 @@ class TradingCalendar:
 
     def _day(self, index: int, previous_end_ns: int | None) -> TradingDay:
         day = self._dates[index]
-        open_ns = int(self._exchange.opens_nanos[index])
-        close_ns = int(self._exchange.closes_nanos[index])
+        open_ns, close_ns = self._opens[index], self._closes[index]
         first_ns, hours_end_ns = self._hours_of(index)
         midnight_ns = self._local_ns(day + timedelta(days=1), time(0))
         if self.hours is Hours.ALL:
@@ -187,6 +191,5 @@ class TradingCalendar:
         )  # fmt: skip
 
     def _breaks(self, index: int) -> tuple[tuple[int, int], ...]:
-        start = int(self._exchange.break_starts_nanos[index])
-        end = int(self._exchange.break_ends_nanos[index])
+        start, end = self._all_breaks[index]
         return ((start, end),) if start > 0 and end > 0 else ()

@@ -11,7 +11,6 @@ for null. docs/digest.md describes it for other programs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -97,7 +96,8 @@ class Digest:
 
     def copy(self) -> Digest:
         """Another one with the same state; both go on by themselves."""
-        other = copy(self)
+        other = Digest.__new__(Digest)
+        other.__dict__.update(self.__dict__)
         other._day, other._day_words = self._day.copy(), self._day_words.copy()
         return other
 
