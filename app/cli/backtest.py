@@ -173,8 +173,8 @@ def report_run(result: BacktestResult, seconds: float, title: str = "Backtest") 
     rows = [("run", result.run_id), ("outcome", result.outcome), *_statistics(result.summary)]
     out.print(table(title, ["", "value"], [*rows, ("seconds", f"{seconds:,.1f}")]))
     for notice in result.summary.get("notices", ()):
-        if notice["level"] == "serious":
-            typer.echo(notice["text"])
+        if notice["level"] == "serious":  # the cause comes once, on stderr
+            typer.echo(notice["text"].replace(f": {result.cause}", ""))
     # On lines of their own, whole, to be copied.
     for name in ("digest", "events_digest", "folder", "report"):
         if found[name] is not None:

@@ -6,21 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.show import Json, err, out, print_json, split_list, table
+from app.cli.show import Json, err, out, print_json, settings_of, split_list, table
+from app.errors import SettingsError
 
 if TYPE_CHECKING:
     from app.catalog.doctor import Finding
 
 SHOWN = ("severity", "check", "stream", "count", "days", "first example")
 
-CatalogUri = Annotated[str, typer.Argument(metavar="CATALOG", help="Folder or URI to look at.")]
+CatalogUri = Annotated[
+    str | None, typer.Argument(metavar="[CATALOG]", help="Folder or URI. [DATA_CATALOG_URI]")
+]
 Calendar = Annotated[str, typer.Option(help="Exchange calendar that its days are held against.")]
 Symbols = Annotated[str | None, typer.Option(help="Only these symbols, by commas.")]
 Datasets = Annotated[str | None, typer.Option(help="Only these datasets, by commas.")]
 
 
 def doctor(
-    catalog: CatalogUri,
+    catalog: CatalogUri = None,
     calendar: Calendar = "XNYS",
     symbols: Symbols = None,
     datasets: Datasets = None,
@@ -29,14 +32,17 @@ def doctor(
     """Look for gaps, duplicates, disorder and worse; exit code 1 where there are errors."""
     from app.catalog.doctor import diagnose
 
-    with err.status(f"examining {catalog}"):
+    uri = settings_of(data_catalog_uri=catalog).data_catalog_uri
+    if uri is None:
+        raise SettingsError("no catalog is named; give one, or set DATA_CATALOG_URI")
+    with err.status(f"examining {uri}"):
         found = diagnose(
-            catalog, calendar=calendar, symbols=split_list(symbols), datasets=split_list(datasets)
+            uri, calendar=calendar, symbols=split_list(symbols), datasets=split_list(datasets)
         )
     if json:
         print_json(found.to_dict())
         raise typer.Exit(found.exit_code)
-    title = f"{catalog}: {found.files:,} files, {found.items:,} rows, calendar {calendar}"
+    title = f"{uri}: {found.files:,} files, {found.items:,} rows, calendar {calendar}"
     if found.findings:
         out.print(table(title, SHOWN, map(_row, found.findings)))
         mends = {finding.check: finding.mend for finding in found.findings}

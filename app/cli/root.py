@@ -12,10 +12,12 @@ from app.cli.backtest import add_to as add_backtest
 from app.cli.catalog import cli as catalog_cli
 from app.cli.doctor import add_to as add_doctor
 from app.cli.importing import cli as import_cli
+from app.cli.init import add_to as add_init
 from app.cli.live import add_to as add_live
 from app.cli.replay import add_to as add_replay
 from app.cli.runs import cli as runs_cli
 from app.cli.serve import add_to as add_serve
+from app.cli.session import cli as session_cli
 from app.cli.show import exit_code, print_error
 from app.cli.verify import add_to as add_verify
 from app.cli.watch import add_to as add_watch
@@ -62,14 +64,15 @@ def common(
 
 
 for add_command in (
-    add_serve, add_replay, add_backtest, add_live, add_verify, add_watch, add_doctor,
+    add_init, add_serve, add_replay, add_backtest, add_live, add_verify, add_watch, add_doctor,
 ):  # fmt: skip
     add_command(cli)
 cli.add_typer(import_cli, name="import")
 cli.add_typer(catalog_cli, name="catalog")
 cli.add_typer(runs_cli, name="runs")
+cli.add_typer(session_cli, name="session")
 
 
 def main() -> None:
     """Entry of the ``tapedeck`` command."""
-    cli()
+    cli(prog_name="tapedeck")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.remote import SERVER, Key, Url
 from app.cli.show import FAILURE, Json, out, print_json, settings_of, table
-from app.errors import RequestError
+from app.errors import RequestError, SettingsError
 from app.times import SECOND_NS, format_time
 
 if TYPE_CHECKING:
@@ -26,11 +27,24 @@ cli = typer.Typer(
     no_args_is_help=True,
 )
 
-SERVER = "http://127.0.0.1:8000"
 _DIFFERENCES = 20  # of a kind, as a table
 _HASH_SHOWN = 12
 
-RunId = Annotated[str, typer.Argument(metavar="ID", help="A run's id, as the list shows it.")]
+
+def _ids(incomplete: str) -> list[str]:
+    """Runs that a shell may complete with, the newest first; none where settings are wrong."""
+    try:
+        folder = settings_of().tapedeck_runs_dir
+    except SettingsError:
+        return []
+    return sorted((p.parent.name for p in folder.glob("*/manifest.json")
+                   if p.parent.name.startswith(incomplete)), reverse=True)  # fmt: skip
+
+
+RunId = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="A run's id, as the list shows it.", autocompletion=_ids),
+]
 Runs = Annotated[
     Path | None, typer.Option("--runs", help="Folder of the runs. [TAPEDECK_RUNS_DIR]")
 ]
@@ -39,8 +53,6 @@ State = Annotated[
     typer.Option(help="queued, running, completed, stopped, failed, interrupted or broken."),
 ]
 Name = Annotated[str | None, typer.Option(help="Only runs of this name.")]
-Url = Annotated[str, typer.Option("--url", help="URL of the server.")]
-Key = Annotated[str | None, typer.Option("--api-key", envvar="TAPEDECK_API_KEY", help="Its key.")]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key; again for more."),

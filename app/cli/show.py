@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from settings import Settings
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+UNPROCESSABLE = 422  # the status of a ServerProblem, which is not imported here: it is heavy
 
 out = Console()
 err = Console(stderr=True)
@@ -27,8 +28,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs, not
 
 
 def exit_code(error: TapedeckError) -> int:
-    """2 where what was asked for is wrong, 1 where it did not work."""
-    return USAGE if isinstance(error, RequestError | SettingsError) else FAILURE
+    """2 where what was asked for is wrong, here or to a server (422), 1 where it did not work."""
+    wrong = isinstance(error, RequestError | SettingsError)
+    return USAGE if wrong or getattr(error, "status", None) == UNPROCESSABLE else FAILURE
 
 
 def problems_of(error: TapedeckError) -> list[str]:

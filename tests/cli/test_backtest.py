@@ -145,6 +145,8 @@ def test_a_strategy_that_raises_is_a_failed_run(call: Run) -> None:
     shown = call("--set", "strategies.once.file=raises.py")
     assert shown.exit_code == 1
     assert "no luck" in shown.stderr
+    assert "no luck" not in shown.stdout  # the cause comes once
+    assert "The run failed. All numbers are of the part" in shown.stdout
     assert "Traceback" not in shown.stderr
     assert "failed" in shown.stdout
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.cli.watch import Board
+from app.cli.board import Board
 from app.client import ConnectionProblem, End, ServerProblem, Status, Tapedeck
 from tests.cli.conftest import Run
 from tests.client.small_catalog import (
