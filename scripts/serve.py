@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
 
+from app.api.local import synthetic_catalog
 from app.cli import main as tapedeck
 from app.cli.show import exit_code, print_error
 from app.errors import SettingsError
@@ -37,19 +37,9 @@ def use_synthetic_catalog() -> None:
     settings = load_settings()
     if settings.data_catalog_uri is not None:
         return
-    from app.catalog.synthetic import is_synthetic_complete, write_synthetic
-
-    root = settings.tapedeck_cache_dir / "synthetic"
     logs = configure_logging(settings.log_level, settings.log_format)
-    logging.getLogger("serve").warning(
-        "no catalog is configured (DATA_CATALOG_URI): the data is SYNTHETIC, "
-        "invented prices of invented symbols, in %s",
-        root,
-    )
+    os.environ["DATA_CATALOG_URI"] = synthetic_catalog(settings)
     logs.close()
-    if not is_synthetic_complete(root):
-        write_synthetic(root)
-    os.environ["DATA_CATALOG_URI"] = str(root)
 
 
 def main() -> None:

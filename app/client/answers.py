@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from app.notebook import fields_html, rows_html
 from app.times import format_time, parse_time_ns
 
 T = TypeVar("T")
@@ -66,6 +67,8 @@ class Answer(msgspec.Struct, frozen=True, rename=lambda name: name.removesuffix(
 
 
 class Progress(Answer, frozen=True):
+    """How far a session or a run is. ``fraction`` is from 0 to 1, ``eta_s`` in wall seconds."""
+
     days_done: int = 0
     days_total: int = 0
     items_delivered: int = 0
@@ -86,8 +89,10 @@ class Command(Answer, frozen=True):
 class Session(Answer, frozen=True):
     """A replay session; all but ``state`` is None where there is none.
 
-    ``command`` is there after a command, ``interrupted`` after a step, seek or run-to: whether
-    a pause, stop or seek ended it early.
+    ``speed`` is market seconds a wall second (0: no waiting), ``lag_ms`` wall milliseconds
+    behind that schedule, ``seq`` counts the slices of its ``epoch``. ``command`` is there after
+    a command, ``interrupted`` after a step, seek or run-to: whether a pause, stop or seek ended
+    it early.
     """
 
     state: str
@@ -113,9 +118,28 @@ class Session(Answer, frozen=True):
         """Whether nothing more will come of it."""
         return self.state in ("COMPLETED", "FAILED", "STOPPED")
 
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        if self.id is None:
+            return fields_html("No session", ())
+        done = self.progress or Progress()
+        lost = {reason: count for reason, count in (self.discarded or {}).items() if count}
+        return fields_html(
+            f"Session {self.id}: {self.state}",
+            [
+                ("time", _shown(self.time_ns)), ("trading day", self.trading_day),
+                ("speed", self.speed), ("lag (ms)", self.lag_ms or None),
+                ("days", f"{done.days_done} of {done.days_total}"),
+                ("items", done.items_delivered), ("discarded", lost or None),
+                ("run", self.run), ("digest", self.digest), ("error", self.error),
+            ],
+        )  # fmt: skip
+
 
 class Bar(Answer, frozen=True):
-    """``ts`` is the start of the bar."""
+    """A bar; ``ts`` is its start. ``minutes``, ``complete`` and ``partial`` are of derived bars:
+    how many 1m bars it was made of, whether of all, and whether it is cut short by the hours.
+    """
 
     ts_ns: Nanoseconds
     open: float
@@ -133,6 +157,8 @@ class Bar(Answer, frozen=True):
 
 
 class Trade(Answer, frozen=True):
+    """A trade: price in currency, size in shares."""
+
     ts_ns: Nanoseconds
     price: float
     size: int | float | None = None
@@ -221,6 +247,8 @@ class DayRecord(Answer, frozen=True):
 
 
 class Day(Answer, frozen=True):
+    """A trading day: its regular hours, and the record of each symbol."""
+
     day: date
     open_ns: Nanoseconds
     close_ns: Nanoseconds
@@ -232,6 +260,8 @@ class Day(Answer, frozen=True):
 
 
 class Days(Answer, frozen=True):
+    """Oldest first; the last may be running."""
+
     days: list[Day]
 
 
@@ -275,6 +305,8 @@ class StreamInfo(Answer, frozen=True):
 
 
 class Streams(Answer, frozen=True):
+    """Of all symbols, derived ones too."""
+
     streams: list[StreamInfo]
 
 
@@ -321,6 +353,17 @@ class Run(Answer, frozen=True):
         """Whether nothing more will come of it."""
         return self.state not in ("queued", "running")
 
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        return fields_html(f"Run {self.id}: {self.state}", self._fields())
+
+    def _fields(self) -> list[tuple[str, Any]]:
+        return [
+            ("cause", self.cause), ("created", _shown(self.created_ns)),
+            ("finished", _shown(self.finished_ns)), ("events", self.events),
+            ("digest", self.digest), ("events digest", self.events_digest),
+        ]  # fmt: skip
+
 
 class RunDetail(Run, frozen=True):
     """``progress`` is there while it runs, ``summary`` and ``files`` when it has ended."""
@@ -330,8 +373,25 @@ class RunDetail(Run, frozen=True):
     summary: dict[str, Any] | None = None
     files: tuple[str, ...] = ()
 
+    def _fields(self) -> list[tuple[str, Any]]:
+        done = None if self.progress is None else self.progress.fraction
+        numbers = (self.summary or {}).get("statistics", {})
+        return [
+            *super()._fields(), ("done", None if done is None else f"{done:.0%}"),
+            *numbers.items(), ("files", ", ".join(self.files) or None),
+        ]  # fmt: skip
+
 
 class Runs(Answer, frozen=True):
     """Newest first."""
 
     runs: list[Run]
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        rows = [(r.id, r.state, _shown(r.created_ns), r.events, r.cause) for r in self.runs]
+        return rows_html("Runs", ("id", "state", "created", "events", "cause"), rows)
+
+
+def _shown(time_ns: int | None) -> str | None:
+    return None if time_ns is None else format_time(time_ns)

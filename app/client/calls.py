@@ -175,7 +175,9 @@ def step(
 
 
 def set_speed(speed: float) -> Call[answers.Session]:
-    """Changes the speed at once, running or paused; 0 is as fast as possible."""
+    """Changes the speed at once, running or paused: market seconds a wall second, 0 to 1e6; 0 is
+    as fast as possible.
+    """
     return Call("PATCH", "/session", _SESSION, body={"speed": speed})
 
 
@@ -227,7 +229,11 @@ def bars(
     after: int | None = None,
     wait_s: float | None = None,
 ) -> Call[pa.Table]:
-    """The newest bars of a symbol as an Arrow table, oldest first.
+    """The newest bars of a symbol as an Arrow table, oldest first: a row a bar.
+
+    Columns: ``ts`` (timestamp[ns, UTC], the bar's start), ``open``, ``high``, ``low``, ``close``
+    (currency), ``volume`` (shares; int64 where the catalog's are), ``vwap``, ``minutes``,
+    ``complete``, ``partial``, ``post_close``.
 
     ``interval`` is ``1m`` (the default), a derived one such as ``5m``, or ``1d``; ``since``
     is exclusive, on ``ts``. ``adjust="split"`` gives them as of now, where there was a split.
@@ -248,7 +254,11 @@ def trades(
     after: int | None = None,
     wait_s: float | None = None,
 ) -> Call[pa.Table]:
-    """The newest trades of a symbol's current day as an Arrow table, oldest first."""
+    """The newest trades of a symbol's current day as an Arrow table, oldest first.
+
+    Columns: ``ts`` (timestamp[ns, UTC]), ``price`` (currency), ``size`` (shares), ``exchange``,
+    ``conditions``; ``limit`` is 1000 unless given. ``since`` is exclusive, on ``ts``.
+    """
     params = _given(limit=limit, since=None if since is None else when_text(since))
     return _rows(symbol, "trades", params, _poll(after, wait_s))
 
@@ -261,7 +271,11 @@ def quotes(
     after: int | None = None,
     wait_s: float | None = None,
 ) -> Call[pa.Table]:
-    """The newest quotes of a symbol's current day as an Arrow table, oldest first."""
+    """The newest quotes of a symbol's current day as an Arrow table, oldest first.
+
+    Columns: ``ts`` (timestamp[ns, UTC]), ``bid``, ``ask`` (currency), ``bid_size``,
+    ``ask_size`` (shares); a missing side is null. ``limit`` and ``since`` are as of ``trades``.
+    """
     params = _given(limit=limit, since=None if since is None else when_text(since))
     return _rows(symbol, "quotes", params, _poll(after, wait_s))
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import wraps
+from time import sleep
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
-from app.client import calls, trading, transport
+from app.client import answers, calls, trading, transport
 from app.client import runs as runs_calls
 from app.client.calls import Call
 from app.client.problems import problem_of, unreachable
 from app.client.sockets import AsyncStream, Stream
 from app.client.stream import StreamProtocol, Subscription, stream
+from app.client.waiting import LOOK_S, RUNS, tell_progress, tell_run
 from app.errors import RequestError, TapedeckError
+from app.progress import progress_bar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -141,6 +145,29 @@ class Tapedeck:
             raise self._wire.failed(call, error) from error
         return self._wire.answer(call, response)
 
+    def wait(self, *, progress: bool = False, every_s: float = LOOK_S) -> answers.Session:
+        """Waits while the session runs, and returns it: paused or ended.
+
+        ``progress`` shows a bar, in a terminal or a notebook; it looks each ``every_s`` seconds.
+        """
+        with progress_bar("session", progress) as tell:
+            while (now := self.session()).state in RUNS:
+                tell_progress(now.progress, tell)
+                sleep(every_s)
+            tell_progress(now.progress, tell)
+        return now
+
+    def wait_run(
+        self, run_id: str, *, progress: bool = False, every_s: float = LOOK_S
+    ) -> answers.RunDetail:
+        """As ``wait``, for a run of the server, to its end."""
+        with progress_bar(run_id, progress) as tell:
+            while not (now := self.run(run_id)).ended:
+                tell_progress(now.progress, tell)
+                sleep(every_s)
+            tell_run(now, tell)
+        return now
+
     session = _sync(calls.session)
     start = _sync(calls.start)
     pause = _sync(calls.pause)
@@ -209,6 +236,26 @@ class AsyncTapedeck:
         except _FAILURES as error:
             raise self._wire.failed(call, error) from error
         return self._wire.answer(call, response)
+
+    async def wait(self, *, progress: bool = False, every_s: float = LOOK_S) -> answers.Session:
+        """As ``Tapedeck.wait``."""
+        with progress_bar("session", progress) as tell:
+            while (now := await self.session()).state in RUNS:
+                tell_progress(now.progress, tell)
+                await asyncio.sleep(every_s)
+            tell_progress(now.progress, tell)
+        return now
+
+    async def wait_run(
+        self, run_id: str, *, progress: bool = False, every_s: float = LOOK_S
+    ) -> answers.RunDetail:
+        """As ``Tapedeck.wait_run``."""
+        with progress_bar(run_id, progress) as tell:
+            while not (now := await self.run(run_id)).ended:
+                tell_progress(now.progress, tell)
+                await asyncio.sleep(every_s)
+            tell_run(now, tell)
+        return now
 
     session = _async(calls.session)
     start = _async(calls.start)

@@ -9,7 +9,14 @@ import msgspec
 from app.errors import TapedeckError
 
 
-class ServerProblem(TapedeckError):  # noqa: N818 - named after application/problem+json
+class _InWords:
+    """In a notebook the sentence is shown, without a stack of the client's own calls."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ServerProblem(_InWords, TapedeckError):  # noqa: N818 - named after application/problem+json
     """The server refused a call.
 
     ``status`` is the HTTP status (0 on the stream, where ``title`` is the error's code),
@@ -26,7 +33,7 @@ class ServerProblem(TapedeckError):  # noqa: N818 - named after application/prob
         self.problem = problem
 
 
-class ConnectionProblem(TapedeckError):  # noqa: N818 - the sister of ServerProblem
+class ConnectionProblem(_InWords, TapedeckError):  # noqa: N818 - the sister of ServerProblem
     """The server cannot be reached, or does not answer as Tapedeck does."""
 
 

@@ -49,6 +49,8 @@ class Position(Answer, frozen=True):
 
 
 class Positions(_Settled, frozen=True):
+    """By strategy and symbol."""
+
     positions: list[Position]
 
 

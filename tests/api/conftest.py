@@ -9,12 +9,13 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from app.api.local import LocalServer
 from app.managers.system_manager import SystemManager
 from settings import load_settings
 from tests.api.fake_manager import FakeManager, FakeSession
 from tests.api.small_catalog import build
 from tests.api.talk import START
-from tests.conftest import RunningServer, StartServer
+from tests.conftest import StartServer
 
 
 class Fake:
@@ -23,7 +24,7 @@ class Fake:
     def __init__(self, **overrides: Any) -> None:
         self.manager = FakeManager()
         settings = load_settings(None, tapedeck_port=0, **overrides)
-        self.server = RunningServer(cast(SystemManager, self.manager), settings)
+        self.server = LocalServer(cast(SystemManager, self.manager), settings)
         self.url = self.server.start()
         self.http = httpx.Client(base_url=self.url + "/api/v1", timeout=10)
 

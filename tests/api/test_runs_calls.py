@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.local import LocalServer
 from app.client import AsyncTapedeck, RunDetail, ServerProblem, Tapedeck
 from app.managers.system_manager import SystemManager
 from app.runs.manifest import RunState
@@ -19,7 +20,7 @@ from app.runs.spec import RunSpec
 from app.runs.store import RunStore
 from tests.api.talk import START
 from tests.api.test_requests import check
-from tests.conftest import RunningServer, StartServer
+from tests.conftest import StartServer
 from tests.runs.jobs import settings_for, until, write_catalog
 
 
@@ -28,7 +29,7 @@ class Served:
 
     def __init__(self, work: Path) -> None:
         self.settings = settings_for(write_catalog(work / "catalog"), work)
-        self.server = RunningServer(SystemManager.from_settings(self.settings), self.settings)
+        self.server = LocalServer(SystemManager.from_settings(self.settings), self.settings)
         self.url = self.server.start()
         self.http = httpx.Client(base_url=self.url + "/api/v1", timeout=20)
         self.deck = Tapedeck(self.url)

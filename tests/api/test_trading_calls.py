@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from app.api import schemas, schemas_trading
+from app.api.local import LocalServer
 from app.managers.system_manager import SystemManager
 from app.managers.system_manager.backtest import BacktestEngine
 from app.runs.store import RunStore
@@ -19,7 +20,6 @@ from settings import load_settings
 from tests.api.conftest import wait_for
 from tests.api.small_catalog import build
 from tests.api.talk import START
-from tests.conftest import RunningServer
 
 # Bar n of a day: open and close at the price + n cents, high and low half a dollar around it.
 STRATEGY = '''
@@ -84,7 +84,7 @@ class Place:
         self.headless = BacktestEngine.from_config(
             self.configs / "live.yaml", settings=settings, runs=root / "headless", report=False
         ).run()
-        self.server = RunningServer(SystemManager.from_settings(settings), settings)
+        self.server = LocalServer(SystemManager.from_settings(settings), settings)
         self.http = httpx.Client(base_url=self.server.start() + "/api/v1", timeout=20)
 
     def close(self) -> None:

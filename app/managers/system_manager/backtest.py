@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from app.errors import RequestError, SessionFailedError
 from app.managers.lifecycle import State
@@ -17,11 +17,17 @@ from app.managers.system_manager.config import resolve
 from app.managers.system_manager.plan import TradingPlan, session_config
 from app.managers.system_manager.session import ReplaySession
 from app.managers.system_manager.system_manager import SystemManager
+from app.notebook import fields_html
+from app.progress import progress_bar
+from app.runs.folder import RunFolder
 from app.runs.store import RunStore
 from app.trading.config import read_config_file
 from app.trading.sections import BacktestConfig
 from app.trading.services.strategy import check_strategies
 from settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _PROGRESS_S = 0.25
 OnProgress = Callable[[Progress], None]
@@ -38,6 +44,30 @@ class BacktestResult:
     summary: dict[str, Any]
     digest: str
     events_digest: str | None
+
+    @property
+    def report(self) -> Path | None:
+        """The run's report.html, where it left one."""
+        found = None if self.folder is None else self.folder / "report.html"
+        return found if found is not None and found.is_file() else None
+
+    def table(self, name: str) -> pa.Table:
+        """A table of the run's record as Arrow, such as "fills", "orders" or "equity".
+
+        Its columns are listed in docs/runs.md; times are timestamp[ns, UTC].
+        """
+        if self.folder is None:
+            raise RequestError("the run left no record; its tables are nowhere")
+        return RunFolder(self.folder).table(name)
+
+    def _repr_html_(self) -> str:
+        """A small table, for notebooks."""
+        statistics = self.summary.get("statistics", {})
+        return fields_html(
+            f"Run {self.run_id or ''}: {self.outcome}",
+            [("cause", self.cause), *statistics.items(), ("digest", self.digest),
+             ("events digest", self.events_digest), ("report", self.report)],
+        )  # fmt: skip
 
 
 def open_store(settings: Settings, folder: str | Path | None = None) -> RunStore:
@@ -107,8 +137,17 @@ class BacktestEngine:
             f"strategies: {', '.join(s.id for s in config.strategies)}",
         ]
 
-    def run(self, progress: OnProgress | None = None) -> BacktestResult:
-        """Run to the end; ``progress`` is told a few times a second. Blocks."""
+    def run(self, progress: OnProgress | bool | None = None) -> BacktestResult:
+        """Run to the end; ``progress`` is told a few times a second. Blocks.
+
+        ``progress=True`` shows a bar, in a terminal or a notebook.
+        """
+        if isinstance(progress, bool):
+            with progress_bar(self.config.backtest.name, progress) as tell:
+                return self._run(lambda now: tell(now.fraction, f"{now.items_delivered:,} items"))
+        return self._run(progress)
+
+    def _run(self, progress: OnProgress | None) -> BacktestResult:
         try:
             session = self._start()
             ended = False
@@ -119,7 +158,7 @@ class BacktestEngine:
         finally:
             self._manager.close()
 
-    async def run_async(self, progress: OnProgress | None = None) -> BacktestResult:
+    async def run_async(self, progress: OnProgress | bool | None = None) -> BacktestResult:
         """As ``run``, for an event loop; cancelling it stops the run."""
         work = asyncio.ensure_future(asyncio.to_thread(self.run, progress))
         try:
