@@ -32,7 +32,7 @@ from app.api.services import Services
 from app.api.sockets import StreamProtocol
 from app.api.stream import add_stream_route
 from app.errors import SettingsError
-from app.logs import configure_logging
+from app.logs import Place, configure_logging
 from app.managers.system_manager import SystemManager
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def run(settings: Settings) -> None:
     before_s = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_S)
     manager = SystemManager.from_settings(settings)
-    logs = configure_logging(settings.log_level, settings.log_format, _clock_of(manager))
+    logs = configure_logging(settings.log_level, settings.log_format, _where_of(manager))
     server = Server(create_app(settings, manager), settings, _print_urls)
     try:
         server.run()
@@ -169,14 +169,17 @@ def run(settings: Settings) -> None:
         sys.setswitchinterval(before_s)
 
 
-def _clock_of(manager: SystemManager) -> Callable[[], int | None]:
-    """The simulated time for log records; None while there is no session."""
+def _where_of(manager: SystemManager) -> Callable[[], Place | None]:
+    """The place in the session for log records; None while there is no session."""
 
-    def now_ns() -> int | None:
+    def where() -> Place | None:
         session = manager.session
-        return None if session is None else session.view().now_ns
+        if session is None:
+            return None
+        view = session.view()
+        return Place(session.id, view.now_ns, view.epoch, view.seq)
 
-    return now_ns
+    return where
 
 
 def _print_urls(base: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -14,10 +15,10 @@ from typing import Any
 import pytest
 
 from app.errors import SettingsError
-from app.logs import configure_logging
+from app.logs import Place, configure_logging
 from app.times import parse_time_ns
 
-SIMULATED_NS = parse_time_ns("2013-10-07T13:31:00.5Z")
+PLACE = Place("s1", parse_time_ns("2013-10-07T13:31:00.5Z"), 2, 42)
 log = logging.getLogger("tapedeck.test")
 
 
@@ -27,13 +28,15 @@ def _json_lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_a_line_for_people_has_wall_time_simulated_time_level_and_place() -> None:
     out = io.StringIO()
-    logs = configure_logging("info", "people", lambda: SIMULATED_NS, out)
+    logs = configure_logging("info", "people", lambda: PLACE, out)
     log.info("read %d rows", 7)
     log.debug("not shown")
     logs.close()
-    wall, simulated, rest = out.getvalue().rstrip().split(" ", 2)
+    found = re.fullmatch(r"(\S+) (\[.*\]) (.*)", out.getvalue().rstrip())
+    assert found is not None
+    wall, place, rest = found.groups()
     assert parse_time_ns(wall) > parse_time_ns("2020-01-01T00:00:00Z")
-    assert simulated == "[2013-10-07T13:31:00.5Z]"
+    assert place == "[2013-10-07T13:31:00.5Z s1 #42]"
     assert rest == "INFO tapedeck.test (MainThread): read 7 rows"
 
 
@@ -48,8 +51,24 @@ def test_json_lines_carry_the_trace_and_stay_one_line_each() -> None:
     (line,) = _json_lines(out)
     assert line["message"] == "file a\nb"
     assert line["level"] == "error"
-    assert line["simulated"] is None
+    assert [line[name] for name in ("simulated", "session", "epoch", "seq")] == [None] * 4
     assert "ValueError: bad\nrow \udcff" in line["trace"]
+
+
+def test_json_lines_say_where_in_the_replay_they_were_logged() -> None:
+    out = io.StringIO()
+    places = iter([PLACE, Place("run-1"), None])
+    logs = configure_logging("info", "json", lambda: next(places), out)
+    for _ in range(3):
+        log.info("here")
+    logs.close()
+    said = [
+        tuple(line[name] for name in ("session", "simulated", "epoch", "seq"))
+        for line in _json_lines(out)
+    ]
+    assert said == [
+        ("s1", "2013-10-07T13:31:00.5Z", 2, 42), ("run-1", None, None, None), (None,) * 4,
+    ]  # fmt: skip
 
 
 def test_the_text_is_that_of_the_moment_of_logging() -> None:
@@ -141,8 +160,8 @@ def test_closing_leaves_the_root_logger_as_it_was() -> None:
 def test_the_end_of_the_process_writes_what_waits() -> None:
     program = (
         "import logging\n"
-        "from app.logs import configure_logging\n"
-        "configure_logging('info', 'people', lambda: 0)\n"
+        "from app.logs import Place, configure_logging\n"
+        "configure_logging('info', 'people', lambda: Place('s9', 0, 1, 0))\n"
         "for i in range(3000): logging.getLogger('end').info('line %d', i)\n"
     )
     done = subprocess.run(
@@ -155,7 +174,7 @@ def test_the_end_of_the_process_writes_what_waits() -> None:
     )
     lines = done.stderr.splitlines()
     assert [line.rsplit(" ", 1)[1] for line in lines] == [str(i) for i in range(3000)]
-    assert "[1970-01-01T00:00:00Z]" in lines[-1]
+    assert "[1970-01-01T00:00:00Z s9 #0]" in lines[-1]
 
 
 def test_the_writer_thread_has_a_name() -> None:

@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 
 from app.errors import TapedeckError
-from app.logs import configure_logging
+from app.logs import Place, configure_logging
 from app.managers.system_manager.run_job import RunJob, run_job
 from app.runs.store import RunStore
 
@@ -51,7 +51,9 @@ def enter() -> None:
             RunStore(job.settings.tapedeck_runs_dir).open(job.run_id).cancel()
 
     signal.signal(signal.SIGTERM, cancel)
-    logs = configure_logging(job.settings.log_level, job.settings.log_format)
+    logs = configure_logging(
+        job.settings.log_level, job.settings.log_format, lambda: Place(job.run_id)
+    )
     try:
         run_job(job)
     except TapedeckError as error:
