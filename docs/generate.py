@@ -1,4 +1,5 @@
-"""Writes the tables of settings, endpoints and configuration, and run.schema.json, from the code.
+"""Writes what pages say of settings, endpoints, configuration, commands and Python, and
+run.schema.json, from the code.
 
 .venv/bin/python -m docs.generate            writes what is out of date
 .venv/bin/python -m docs.generate --check    exit code 1 where something is
@@ -15,6 +16,7 @@ from typing import Any
 from app.api.server import create_app
 from app.managers.system_manager import SystemManager
 from app.trading.config import config_schema, describe_config
+from docs import reference
 from settings import describe_settings, load_settings
 
 DOCS = Path(__file__).parent
@@ -108,6 +110,8 @@ def tables() -> dict[str, str]:
         "settings": settings_table(),
         "endpoints": endpoints_table(openapi()),
         "configuration": configuration_tables(),
+        "commands": reference.commands(),
+        "python-reference": reference.python(),
     }
 
 
