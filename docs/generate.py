@@ -1,5 +1,5 @@
-"""Writes what pages say of settings, endpoints, configuration, commands and Python, and
-run.schema.json, from the code.
+"""Writes what pages say of settings, endpoints, configuration, commands and Python, the list
+of decisions, and run.schema.json, from the code.
 
 .venv/bin/python -m docs.generate            writes what is out of date
 .venv/bin/python -m docs.generate --check    exit code 1 where something is
@@ -99,6 +99,15 @@ def configuration_tables() -> str:
     return "\n\n".join(parts)
 
 
+def decisions() -> str:
+    """The pages of decisions, by their titles."""
+    pages = sorted((DOCS / "decisions").glob("0*.md"))
+    titles = (
+        (page.name, page.read_text("utf-8").partition("\n")[0].lstrip("# ")) for page in pages
+    )
+    return "\n".join(f"- [{title}]({name})" for name, title in titles)
+
+
 def schema_text() -> str:
     """What docs/run.schema.json holds."""
     return json.dumps(config_schema(), indent=2) + "\n"
@@ -111,6 +120,7 @@ def tables() -> dict[str, str]:
         "endpoints": endpoints_table(openapi()),
         "configuration": configuration_tables(),
         "commands": reference.commands(),
+        "decisions/README": decisions(),
         "python-reference": reference.python(),
     }
 
@@ -134,7 +144,7 @@ def main() -> None:
     stale = []
     for path, text in wanted.items():
         if not path.is_file() or path.read_text("utf-8") != text:
-            stale.append(path.name)
+            stale.append(str(path.relative_to(DOCS)))
             if "--check" not in sys.argv:
                 path.write_text(text, "utf-8")
     if stale:

@@ -44,7 +44,7 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _parameters(command: Any) -> Iterator[str]:
-    yield "| | |\n| --- | --- |"
+    yield "| option | meaning |\n| --- | --- |"
     for each in command.params:
         is_option = each.param_type_name == "option"
         names = (
@@ -120,7 +120,7 @@ def _signature(method: Callable[..., Any]) -> str:
 
 def _list(kinds: Iterable[Any]) -> str:
     rows = [f"| `{_name(kind)}` | {' '.join(_doc(kind).split())} |" for kind in kinds]
-    return "\n".join(["| | |", "| --- | --- |", *rows])
+    return "\n".join(["| name | what it is |", "| --- | --- |", *rows])
 
 
 def _name(kind: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from select import select
@@ -15,8 +16,14 @@ from app.times import MINUTE_NS, format_time
 if TYPE_CHECKING:
     from app.client import Session, Tapedeck
 
-HELP = "space play/pause  \u2190 \u2192 minute  \u2191 \u2193 day  + - speed  0 no waiting  q leave"
+# As in the page; up and down are for terminals that give no Shift with an arrow.
+HELP = (
+    "space play/pause  \u2190 \u2192 bar  \u2191 \u2193 or shift+\u2190 \u2192 day  . slice  "
+    "+ - speed  0 no waiting  q leave"
+)
 RIGHT, LEFT, UP, DOWN = "\x1b[C", "\x1b[D", "\x1b[A", "\x1b[B"
+SHIFT_RIGHT, SHIFT_LEFT = "\x1b[1;2C", "\x1b[1;2D"
+_KEY = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|.", re.DOTALL)
 _MOST_SPEED = 1e6
 _WAIT_S = 0.0  # a step or a seek goes on; the stream tells of its end
 _KEY_BYTES = 32  # of a key or a short burst of them
@@ -32,7 +39,8 @@ class Controls:
         self._tell = tell
         self._keys: dict[str, Callable[[Session], object]] = {
             " ": self._play_or_pause, RIGHT: self._minute_on, LEFT: self._minute_back,
-            UP: self._day_on, DOWN: self._day_back, "+": self._faster, "=": self._faster,
+            UP: self._day_on, SHIFT_RIGHT: self._day_on, DOWN: self._day_back,
+            SHIFT_LEFT: self._day_back, ".": self._slice_on, "+": self._faster, "=": self._faster,
             "-": self._slower, "0": self._no_waiting, "q": lambda _: leave(),
         }  # fmt: skip
 
@@ -56,6 +64,9 @@ class Controls:
 
     def _minute_on(self, now: Session) -> None:
         self._step(now, "bar")
+
+    def _slice_on(self, now: Session) -> None:
+        self._step(now, "slice")
 
     def _day_on(self, now: Session) -> None:
         self._step(now, "day")
@@ -123,13 +134,5 @@ def _read(fd: int, wakes: int, controls: Controls) -> None:
         typed = os.read(fd, _KEY_BYTES).decode("utf-8", "replace")
         if not typed:  # the terminal is gone
             return
-        for key in _split(typed):
+        for key in _KEY.findall(typed):  # an arrow is several characters
             controls.press(key)
-
-
-def _split(typed: str) -> Iterator[str]:
-    """Single keys; an arrow is three characters."""
-    while typed:
-        size = 3 if typed.startswith("\x1b[") else 1
-        yield typed[:size]
-        typed = typed[size:]

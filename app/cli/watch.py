@@ -35,8 +35,9 @@ def watch(
 ) -> None:
     """Show a server's session and prices, live, until the session ends or Ctrl-C.
 
-    Keys: space plays and pauses; right and left go a minute on and back, up to the end of the
-    day, down to its open; + and - change the speed, 0 is no waiting; q leaves. --json prints one
+    Keys: space plays and pauses; right and left go a bar on and back, with shift (or up and down)
+    to the end of the day and to its open, a dot a slice on; + and - change the speed, 0 is no
+    waiting; q leaves. --json prints one
     picture for programs. Exit code 1 where the session FAILED.
     """
     from app.client import Tapedeck

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.keys import Controls, _split
+from app.cli.keys import _KEY, RIGHT, SHIFT_LEFT, SHIFT_RIGHT, UP, Controls
 from app.client import Session, Slices, Status, Stream, Tapedeck
 from tests.cli.served import COMMAND, environment
 from tests.client.small_catalog import DAYS
@@ -118,7 +118,18 @@ def test_what_the_server_refuses_is_shown_and_the_picture_stays(
 
 
 def test_a_burst_is_single_keys() -> None:
-    assert list(_split(" \x1b[C+\x1b[A0q")) == [" ", "\x1b[C", "+", "\x1b[A", "0", "q"]
+    burst = [" ", RIGHT, "+", SHIFT_LEFT, UP, "0", "q", "\x1b"]
+    assert _KEY.findall("".join(burst)) == burst
+
+
+def test_a_dot_is_a_slice_and_shift_a_day(url: str) -> None:
+    with Tapedeck(url) as deck:
+        controls = Controls(deck, lambda _: None, lambda: None)
+        with deck.stream(["status", "bars_1m"]) as stream:
+            controls.press(".")
+            until(deck, stream, lambda s: s.state == "PAUSED" and s.seq == 1)
+            controls.press(SHIFT_RIGHT)
+            until(deck, stream, lambda s: s.state == "PAUSED" and " 20:" in str(s.time))
 
 
 def test_speeds_double_and_halve_within_what_is_allowed(url: str) -> None:
