@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Group
 from rich.progress_bar import ProgressBar
@@ -13,10 +14,11 @@ from app.cli.show import cell_text, table
 from app.times import format_time
 
 if TYPE_CHECKING:
-    from app.client import Data, End, Session, Tapedeck
+    from app.client import Account, Data, End, Session, SymbolData, Tapedeck
 
+T = TypeVar("T")
 NO_SESSION = 409
-_COLUMNS = ("symbol", "last", "open", "high", "low", "volume", "bars", "quality", "prev close")
+_COLUMNS = ("symbol", "last", "change %", "open", "high", "low", "volume", "bars", "quality")
 
 
 class Board:
@@ -27,20 +29,31 @@ class Board:
         self.symbols = symbols
         self.session: Session = deck.session()
         self.data: Data | None = None
+        self.account: Account | None = None  # of a session that trades
+        self._plain_id: str | None = None  # a session that does not
         self.said = ""  # of keys: what they are, or what the last one came to
         self.refresh()
 
     def refresh(self) -> None:
         """Ask the server again: the session, and one view of its data."""
+        self.session = self._deck.session()
+        self.data = self._read(lambda: self._deck.data(self.symbols))
+        self.account = None
+        if self.session.id != self._plain_id:
+            self.account = self._read(self._deck.account)
+            self._plain_id = self.session.id if self.account is None else None
+
+    @staticmethod
+    def _read(ask: Callable[[], T]) -> T | None:
+        """None where there is no session, or none that trades."""
         from app.client import ServerProblem
 
-        self.session = self._deck.session()
         try:
-            self.data = self._deck.data(self.symbols)
+            return ask()
         except ServerProblem as problem:
             if problem.status != NO_SESSION:
                 raise
-            self.data = None
+            return None
 
     def take(self, end: End) -> None:
         """What the end of the stream says of the session."""
@@ -58,10 +71,14 @@ class Board:
         """As JSON has it, in the words of the HTTP contract."""
         from app.client.answers import to_plain
 
-        return {"session": to_plain(self.session), "data": to_plain(self.data)}
+        return {
+            "session": to_plain(self.session), "data": to_plain(self.data),
+            "account": to_plain(self.account),
+        }  # fmt: skip
 
     def __rich__(self) -> Group:
-        return Group(self._heading(), self._bar(), self._prices(), Text(self.said, style="dim"))
+        said = Text(self.said, style="dim")
+        return Group(self._heading(), self._bar(), self._money(), self._prices(), said)
 
     def _heading(self) -> Table:
         session = self.session
@@ -92,15 +109,33 @@ class Board:
         said = ", ".join(f"{reason} {count:,}" for reason, count in lost.items())
         return _stacked(grid, Text(f"discarded: {said}")) if said else grid
 
+    def _money(self) -> Text:
+        account = self.account
+        if account is None:
+            return Text("")
+        made = account.equity - account.initial_cash
+        return Text(
+            f"equity {account.equity:,.2f} {account.currency}  P&L {made:+,.2f}  "
+            f"gross {account.gross_exposure:,.2f}  open orders {account.open_orders}"
+            + "".join(f"  {halt}" for halt in account.halts)
+        )
+
     def _prices(self) -> Table | Text:
         if self.data is None:
             return Text("")
         rows = [
-            (symbol, s.last, s.open, s.high, s.low, s.volume, s.bars,
-             None if s.quality is None else round(s.quality, 1), s.prev_close)
+            (symbol, s.last, _change(s), s.open, s.high, s.low, s.volume, s.bars,
+             None if s.quality is None else round(s.quality, 1))
             for symbol, s in self.data.symbols.items()
         ]  # fmt: skip
         return table(f"seq {cell_text(self.data.seq)}", _COLUMNS, rows)
+
+
+def _change(symbol: SymbolData) -> float | None:
+    """Per cent since the previous close."""
+    if symbol.last is None or not symbol.prev_close:
+        return None
+    return round(100 * (symbol.last / symbol.prev_close - 1), 2)
 
 
 def _stacked(first: Table, second: Text) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,28 @@ class Once(Strategy):
         if not ctx.position(bar.symbol) and not ctx.open_orders(bar.symbol):
             ctx.signal(bar.symbol, 1)
 """
-Call = Callable[..., Result]
+
+
+@dataclass
+class Call:
+    """``tapedeck session ...`` on a server."""
+
+    run: Run
+    url: str
+
+    def __call__(self, *words: object) -> Result:
+        return self.run("session", *words, "--url", self.url)
 
 
 @pytest.fixture
 def call(run: Run, server: StartServer, small_catalog: Path, tmp_path: Path) -> Call:
-    """``tapedeck session ...`` on a server that may run a configuration."""
+    """On a server that may run a configuration."""
     configs = tmp_path / "configs"
     configs.mkdir()
     (configs / "once.yaml").write_text(CONFIG)
     (configs / "once.py").write_text(STRATEGY)
     url = server(small_catalog, tapedeck_configs_dir=configs)
-    return lambda *words: run("session", *words, "--url", url)
+    return Call(run, url)
 
 
 def answer(call: Call, *words: object, code: int = 0) -> Any:
@@ -73,7 +83,7 @@ def test_a_session_is_driven_from_the_shell(call: Call) -> None:
     assert all(word in shown for word in ("days total", "digest", "td1:"))
 
 
-def test_a_session_that_trades(call: Call) -> None:
+def test_a_session_that_trades(call: Call, run: Run) -> None:
     began = answer(call, "start", "--config", "once.yaml", "--set", "backtest.name=mine",
                    "--speed", 0, "--paused")  # fmt: skip
     assert began["run"].startswith("mine-")
@@ -91,6 +101,9 @@ def test_a_session_that_trades(call: Call) -> None:
     shown = call("orders", order).stdout
     assert all(word in shown for word in ("History", "working", "Its exits", "60"))
     assert answer(call, "cancel", order)["order"]["state"] == "cancelled"
+    shown = run("watch", call.url, "--once").stdout
+    assert all(word in shown for word in ("equity 100,", "P&L +", "open orders", "change %"))
+    assert json.loads(run("watch", call.url, "--json").stdout)["account"]["currency"] == "USD"
     refused = answer(call, "order", "AIG", "buy", 0.5, code=1)  # risk says no
     assert (refused["order"]["state"], refused["order"]["code"]) == ("rejected", "lot")
     for words in (
