@@ -43,6 +43,15 @@ def init(
     if there:
         raise RequestError(f"{folder} has {', '.join(there)} already; name another folder")
     settings = settings_of(data_catalog_uri=catalog)
+    try:
+        _write(folder, settings, synthetic)
+    except OSError as error:
+        raise RequestError(f"{folder} cannot be written: {error.strerror or error}") from error
+    way = "" if folder == Path() else f"cd {folder} && "
+    typer.echo(f"Now: {way}tapedeck backtest {RUN}")
+
+
+def _write(folder: Path, settings: Settings, synthetic: bool) -> None:
     uri = _synthetic(folder) if synthetic else _absolute(settings.data_catalog_uri)
     market = _choose(uri if "://" in uri else str(folder / uri), settings)
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,8 +60,6 @@ def init(
     ):  # fmt: skip
         (folder / name).write_text(text, "utf-8")
         typer.echo(f"wrote {folder / name}")
-    way = "" if folder == Path() else f"cd {folder} && "
-    typer.echo(f"Now: {way}tapedeck backtest {RUN}")
 
 
 def _synthetic(folder: Path) -> str:

@@ -65,6 +65,13 @@ def test_what_it_cannot_do_it_says(
     assert not (tmp_path / "demo").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("init", tmp_path / "file" / "demo", "--synthetic")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "cannot be written" in done.stderr
+
+
 def test_a_catalog_of_another_exchange_says_so(
     run: Run, small_catalog: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
