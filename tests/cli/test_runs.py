@@ -167,7 +167,7 @@ def test_submit_and_cancel(run: Run, server: StartServer, tmp_path: Path) -> Non
     assert (again.exit_code, "it is stopped" in again.stderr) == (1, True)
     assert (tmp_path / "runs" / run_id).is_dir()
     wrong = run("runs", "submit", "slwo.yaml", "--url", url)
-    assert (wrong.exit_code, "nearest: slow.yaml" in wrong.stderr) == (1, True)
+    assert (wrong.exit_code, "nearest: slow.yaml" in wrong.stderr) == (2, True)
 
 
 def test_submit_where_nobody_is_is_one_line(run: Run) -> None:

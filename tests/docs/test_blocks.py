@@ -27,7 +27,7 @@ def run_shell(block: Block, text: str, folder: Path, environment: dict[str, str]
     script = "set -euo pipefail\n" + text
     done = subprocess.run(
         ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True,
-        timeout=60,
+        timeout=200,
     )  # fmt: skip
     assert done.returncode == 0, f"{block.place}\n{text}\n{done.stdout}\n{done.stderr}"
 
@@ -43,6 +43,7 @@ def test_blocks_are_of_known_kinds() -> None:
     assert RUN
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_blocks_run(
     page: Path,

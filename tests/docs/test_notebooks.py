@@ -32,6 +32,7 @@ def test_it_is_kept_without_outputs(path: Path) -> None:
     assert not [c for c in cells if c.outputs or c.execution_count is not None]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(
     path: Path,
@@ -43,7 +44,7 @@ def test_it_runs(
         monkeypatch.setenv(name, value)
     book = read(path)
     client = NotebookClient(
-        book, timeout=100, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        book, timeout=200, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
     client.execute()
     shown = [out for cell in book.cells for out in cell.get("outputs", ())]
