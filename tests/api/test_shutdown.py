@@ -82,7 +82,8 @@ def test_signals_with_everything_pending(
         frames, close, _ = close_of(reading)
     for poll in polls:
         poll.join(5)
-    assert (code, took_s < 2) == (0, True), f"exit code {code} after {took_s:.2f} s"
+    # Two seconds are asked of a quiet machine; who waited for a poll to end would need sixty.
+    assert (code, took_s < 8) == (0, True), f"exit code {code} after {took_s:.2f} s"
     assert [answer.status_code for answer in found] == [200] * 3
     assert frames[-1]["type"] == "end"
     assert frames[-1]["state"] == "STOPPED"
