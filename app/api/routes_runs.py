@@ -18,8 +18,9 @@ from app.api.schemas_runs import Run, RunDetail, RunProgress, Runs, RunStart
 from app.api.services import Services
 from app.errors import NotFoundError, RunError, StateError
 from app.managers.system_manager.run_queue import RunQueue
+from app.runs.folder import RunFolder
 from app.runs.index import RunRecord
-from app.runs.manifest import RunState
+from app.runs.manifest import RunKind, RunState
 
 RunId = Annotated[str, Path(max_length=128, description="A run's id.")]
 StateFilter = Annotated[RunStateName | None, Query(description="Only runs in this state.")]
@@ -87,6 +88,19 @@ def add_run_routes(app: FastAPI, services: Services) -> None:
         """409 until the run has ended, 404 where it left none."""
         return HTMLResponse(await asyncio.to_thread(_report, queue, id))
 
+    @app.post(
+        PREFIX + "/runs/{id}/resume", status_code=202, response_model=Run, tags=["runs"],
+        summary="Execute an interrupted run again", responses=answers(404, 409, 503),
+    )  # fmt: skip
+    async def resume_run(id: RunId) -> Response:
+        """To its end, told what it was told before. 409 where it was not interrupted.
+
+        What was recorded stays until the new record is complete and begins the same.
+        """
+        services.check_open()
+        found = await asyncio.to_thread(lambda: run_body(queue.record(queue.resume(id))))
+        return OrjsonResponse(found, 202)
+
     @app.delete(
         PREFIX + "/runs/{id}", response_model=Run, tags=["runs"],
         summary="Cancel a run, or remove one that has ended",
@@ -131,9 +145,17 @@ def run_body(record: RunRecord) -> dict[str, Any]:
 
 def _detail(queue: RunQueue, run_id: str) -> dict[str, Any]:
     record, folder = queue.record(run_id), queue.store.open(run_id)
-    more: dict[str, Any] = {"progress": None, "config": None, "summary": None, "files": []}
+    more: dict[str, Any] = {
+        "kind": None,
+        "resumed": [],
+        "progress": None,
+        "config": None,
+        "summary": None,
+        "files": [],
+    }
     if record.state is not RunState.BROKEN:
         manifest = folder.manifest
+        more |= {"kind": str(manifest.kind), "resumed": list(manifest.resumed)}
         more |= {"config": manifest.config, "summary": record.summary}
         more |= {"files": sorted(manifest.files)}
     if record.state is RunState.RUNNING and (progress := folder.progress()) is not None:
@@ -145,13 +167,21 @@ def _report(queue: RunQueue, run_id: str) -> bytes:
     record = queue.record(run_id)
     if not record.state.final:
         raise StateError(f"run {run_id} is {record.state}: it has no report yet", record.state)
-    path = queue.store.open(run_id).path / "report.html"
+    folder = queue.store.open(run_id)
+    path = folder.path / "report.html"
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise NotFoundError(f"run {run_id} is {record.state} and left no report") from error
+        raise NotFoundError(_no_report(record, folder)) from error
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _no_report(record: RunRecord, folder: RunFolder) -> str:
+    broken = record.state is RunState.BROKEN
+    if not broken and folder.manifest.kind is RunKind.REPLAY:
+        return f"run {record.id} has no report: it is a replay, in which nothing traded"
+    return f"run {record.id} is {record.state} and left no report"
 
 
 def _end(queue: RunQueue, run_id: str, only: str | None) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def add_session_routes(app: FastAPI, services: Services) -> None:
     async def start_session(body: SessionStart) -> Response:
         """409 while another is STARTING, RUNNING, PAUSED or STOPPING.
 
-        With a `config` it trades, and leaves the record of a `run`.
+        With a `config` it trades, and leaves the record of a `run`; any other does with `record`.
         """
         errors = misfits(body)
         if errors:

@@ -106,7 +106,9 @@ class SessionStart(Body):
         None, max_length=100, examples=[["risk.cash_buffer_pct=0.05"]],
         description="With config: values in place of the file's, as key.path=value.",
     )  # fmt: skip
-    record: bool = Field(True, description="With config: whether the run leaves a record.")
+    record: bool | None = Field(
+        None, description="Whether it leaves the record of a run. Null: with a config it does."
+    )
 
 
 class Step(Body):
@@ -189,7 +191,7 @@ class Session(Answer):
     digest: str | None = Field(description="Of the items delivered.", examples=["td1:5f..."])
     discarded: Discarded | None
     error: str | None = Field(description="Why it FAILED.")
-    run: str | None = Field(description="The id of its record, where it trades.")
+    run: str | None = Field(description="The id of its record, where it leaves one.")
 
 
 class CommandInfo(Answer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -50,6 +50,10 @@ class Run(Answer):
 class RunDetail(Run):
     """A run, what it was made of and what it came to."""
 
+    kind: Literal["backtest", "replay"] | None = Field(
+        description="A replay has a journal, and neither events nor a report. Null where broken."
+    )
+    resumed: list[Time] = Field(description="When it was taken up again after an interruption.")
     progress: RunProgress | None = Field(description="While it runs.")
     config: dict[str, Any] | None = Field(
         description="Resolved, every default filled in; null where the run is broken."

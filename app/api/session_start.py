@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any
 from app.api.problems import field_error
 from app.api.schemas import SessionStart
 from app.api.services import Services
+from app.catalog.location import redact_uri
 from app.errors import ConfigError
 from app.managers.system_manager import SessionConfig
 from app.managers.system_manager.backtest import open_store
 from app.managers.system_manager.configs import read_server_config
 from app.managers.system_manager.plan import TradingPlan, session_config
+from app.managers.system_manager.session_record import RecordPlan
 from app.trading.events import MANUAL
 
 if TYPE_CHECKING:
     from app.managers.system_manager import ReplaySession
 
-_WITH_CONFIG = ("config", "set", "record")
-_WITH_BOTH = ("speed", "start_paused")
+_WITH_CONFIG = ("config", "set")
+_WITH_BOTH = ("speed", "start_paused", "record")
 _NEEDED = ("symbols", "start", "end")
 
 
@@ -46,8 +48,14 @@ def start(services: Services, body: SessionStart) -> ReplaySession:
     """Start the session. Blocks."""
     if body.config is not None:
         return _start_trading(services, body.config, body)
-    wish = body.model_dump(exclude=set(_WITH_CONFIG))
-    return services.manager.start_session(SessionConfig(**wish))
+    wish = SessionConfig(**body.model_dump(exclude={*_WITH_CONFIG, "record"}))
+    if not body.record:
+        return services.manager.start_session(wish)
+    settings = services.settings
+    uri = settings.data_catalog_uri
+    named = None if uri is None else redact_uri(uri)
+    plan = RecordPlan(open_store(settings), wish, named)
+    return services.manager.start_session(wish, record=plan)
 
 
 def _start_trading(services: Services, name: str, body: SessionStart) -> ReplaySession:
@@ -57,7 +65,7 @@ def _start_trading(services: Services, name: str, body: SessionStart) -> ReplayS
     if any(strategy.id == MANUAL for strategy in file.config.strategies):
         raise ConfigError([f"{name}: strategies: {MANUAL!r} is the id of orders from outside"])
     plan = TradingPlan(
-        file.config, file.folder, open_store(settings) if body.record else None,
+        file.config, file.folder, None if body.record is False else open_store(settings),
         watched=True, catalog=file.config.data.catalog,
     )  # fmt: skip
     wish = session_config(file.config, body.speed, body.start_paused)

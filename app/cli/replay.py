@@ -25,6 +25,8 @@ from app.times import SECOND_NS, format_time
 
 if TYPE_CHECKING:
     from app.managers.system_manager import ReplaySession, SessionConfig, SessionStatus
+    from app.managers.system_manager.session_record import RecordPlan
+    from settings import Settings
 
 EXAMPLE = (
     "Example: tapedeck replay AIG BAC --start 2013-10-07 --end 2013-10-08 --catalog data/catalog"
@@ -48,6 +50,9 @@ History = Annotated[int | None, typer.Option(help="Days of look-back. [SESSION_H
 CatalogUri = Annotated[
     str | None, typer.Option("--catalog", help="Folder or URI of the catalog. [DATA_CATALOG_URI]")
 ]
+Record = Annotated[
+    bool, typer.Option("--record", help="Leave the record of a run, in TAPEDECK_RUNS_DIR.")
+]
 AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="A symbol may lack a stream that is named.")
 ]
@@ -65,6 +70,7 @@ def replay(
     history: History = None,
     catalog: CatalogUri = None,
     allow_missing: AllowMissing = False,
+    record: Record = False,
     json: Json = False,
 ) -> None:
     """Replay days without a server; print what was delivered, and the digest.
@@ -84,7 +90,7 @@ def replay(
     manager = SystemManager.from_settings(settings)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code, status, seconds = _run(manager, config)
+        code, status, seconds = _run(manager, config, _plan(config, settings) if record else None)
     except KeyboardInterrupt as error:
         raise typer.Exit(INTERRUPTED) from error
     finally:
@@ -92,6 +98,15 @@ def replay(
         manager.close()
     _report(status, seconds, json)
     raise typer.Exit(code)
+
+
+def _plan(config: SessionConfig, settings: Settings) -> RecordPlan:
+    from app.catalog.location import redact_uri
+    from app.managers.system_manager.backtest import open_store
+    from app.managers.system_manager.session_record import RecordPlan
+
+    uri = settings.data_catalog_uri
+    return RecordPlan(open_store(settings), config, None if uri is None else redact_uri(uri))
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -111,10 +126,12 @@ def _minutes(derived: str | None) -> list[int] | None:
         ) from error
 
 
-def _run(manager: Any, config: SessionConfig) -> tuple[int, SessionStatus, float]:
+def _run(
+    manager: Any, config: SessionConfig, plan: RecordPlan | None
+) -> tuple[int, SessionStatus, float]:
     """Exit code, last status and wall seconds of one session; Ctrl-C stops it."""
     began_s = time.monotonic()
-    session: ReplaySession = manager.start_session(config)
+    session: ReplaySession = manager.start_session(config, record=plan)
     interrupted = False
     try:
         symbols, days = len(session.symbols), session.status().progress.days_total
@@ -171,6 +188,7 @@ def _report(status: SessionStatus, seconds: float, json: bool) -> None:
         "discarded": dict(status.discarded),
         "digest": status.digest,
         "error": status.error,
+        "run": status.run,
     }
     if json:
         print_json(summary)

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.remote import SERVER, Key, Url
-from app.cli.show import FAILURE, Json, out, print_json, settings_of, table
-from app.errors import RequestError, SettingsError
+from app.cli.show import (
+    FAILURE,
+    INTERRUPTED,
+    USAGE,
+    Json,
+    out,
+    print_error,
+    print_json,
+    settings_of,
+    table,
+)
+from app.errors import RequestError, SettingsError, TapedeckError
 from app.times import SECOND_NS, format_time
 
 if TYPE_CHECKING:
@@ -142,6 +152,54 @@ def delete(run: RunId, runs: Runs = None) -> None:
     """Remove a run and its folder; refused while a process works on it."""
     store_of(runs).delete(run)
     typer.echo(f"deleted {run}")
+
+
+@cli.command("resume", epilog="Example: tapedeck runs resume sma-20240102T150000Z-1a2b3c")
+def resume(
+    run: RunId,
+    catalog: Annotated[
+        str | None,
+        typer.Option("--catalog", help="Folder or URI of the catalog. [the run's or the setting]"),
+    ] = None,
+    runs: Runs = None, json: Json = False,
+) -> None:  # fmt: skip
+    """Execute an interrupted run again, to its end, told what it was told before.
+
+    What was recorded stays until the new record is complete and begins the same. Exit code 0 where
+    it completed, 1 where it failed or differs, 2 where it cannot be resumed, 130 after Ctrl-C or
+    SIGTERM: it is then interrupted as before.
+    """
+    from app.cli.stopping import run_stoppable
+    from app.managers.system_manager.resume import ResumeJob, Resumption
+
+    try:
+        handle = store_of(runs).reopen(run)
+        job = ResumeJob(run, settings_of(tapedeck_runs_dir=runs), catalog)
+        resumption = Resumption(job)
+        try:
+            found = run_stoppable("Resumption", resumption.run, resumption.stop)
+        finally:
+            handle.release()
+    except TapedeckError as error:
+        print_error(error)
+        raise typer.Exit(USAGE) from error
+    _print_resumed(found, json)
+
+
+def _print_resumed(found: Manifest, json: bool) -> None:
+    if json:
+        fields = ("id", "state", "cause", "events", "digest", "events_digest")
+        print_json({name: getattr(found, name) for name in fields})
+    else:
+        typer.echo(f"{found.id} {found.state}")
+        for name, value in (("digest", found.digest), ("events digest", found.events_digest)):
+            if value is not None:
+                typer.echo(f"{name} {value}")
+        if found.cause is not None:
+            typer.echo(f"tapedeck: {' '.join(found.cause.split())}", err=True)
+    if found.state != "completed":
+        stopped = found.cause is not None and found.cause.endswith("stopped")
+        raise typer.Exit(INTERRUPTED if stopped else FAILURE)
 
 
 @cli.command("submit", epilog="Example: tapedeck runs submit sma_cross.yaml --set backtest.seed=7")

@@ -132,6 +132,8 @@ def _cell(value: Any) -> Any:
 
 def _verdict(found: Verification) -> str:
     count = f"{found.events:,} events"
+    if found.kind == "replay":
+        count = f"{found.told:,} lines of its journal"
     if found.equal:
         so_far = "" if found.state in ("completed", "failed") else ", as far as it went"
         return f"{found.run} ({found.state}) is verified{so_far}: {count}, the same again."

@@ -125,8 +125,11 @@ def start(
     history_days: int | None = None,
     start_paused: bool | None = None,
     allow_missing: bool | None = None,
+    record: bool | None = None,
 ) -> Call[answers.Session]:
     """Creates a session and starts it; what is not given is the server's setting.
+
+    With ``record`` it leaves the record of a run, whose id is its ``run``.
 
     ``symbols`` may be ``"*"``: all that the catalog has. ``start`` and ``end`` are trading
     dates, both inside, or times with a zone.
@@ -137,6 +140,7 @@ def start(
         speed=speed, calendar=calendar, hours=hours,
         derived_intervals=None if derived_intervals is None else list(derived_intervals),
         history_days=history_days, start_paused=start_paused, allow_missing=allow_missing,
+        record=record,
     )  # fmt: skip
     return Call("POST", "/session", _SESSION, body=body, wait_s=None)
 

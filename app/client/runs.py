@@ -51,6 +51,11 @@ def cancel_run(run_id: str) -> Call[Run]:
     return Call("DELETE", _path(run_id), _RUN, {"only": "cancel"})
 
 
+def resume_run(run_id: str) -> Call[Run]:
+    """Queues a run that was interrupted to be executed again, to its end."""
+    return Call("POST", _path(run_id) + "/resume", _RUN)
+
+
 def delete_run(run_id: str) -> Call[Run]:
     """Removes a run that has ended, with all its files. Refused while it waits or runs."""
     return Call("DELETE", _path(run_id), _RUN, {"only": "remove"})

@@ -14,12 +14,13 @@ import msgspec
 import pyarrow as pa
 
 from app.runs.folder import RunFolder
-from app.runs.manifest import Manifest
+from app.runs.manifest import Manifest, RunKind
 from app.runs.tables import TABLES, TIME
 
 _OUTCOME = ("state", "cause", "events", "digest", "events_digest")
 _TABLES = tuple(table for table in TABLES if table != "events")
 _SLICE_ROWS = 65_536
+BEGINS = ("speed", "start_paused")  # in a replay's configuration
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -77,12 +78,19 @@ def made_of(manifest: Manifest) -> dict[str, Any]:
     return {
         "seed": manifest.seed,
         "settings": manifest.settings,
-        "config": manifest.config,
+        "config": _config(manifest),
         "strategies": {s.id: s.hash for s in manifest.strategies},
         "data": {file.path: file.hash for file in manifest.data},
         "versions": msgspec.to_builtins(manifest.versions),
         "formats": msgspec.to_builtins(manifest.formats),
     }
+
+
+def _config(manifest: Manifest) -> dict[str, Any]:
+    """Without how a replay begins, on which nothing hangs that is delivered."""
+    if manifest.kind is not RunKind.REPLAY:
+        return manifest.config
+    return {name: v for name, v in manifest.config.items() if name not in BEGINS}
 
 
 # -- events ------------------------------------------------------------------------------------

@@ -5,13 +5,16 @@ config.yaml          the resolved configuration
 strategies/          copies of the strategy files
 events, orders, fills, positions, equity, round_trips
                      .arrows while it runs, .parquet when it has ended
+journal.jsonl        what it was told from outside, of a session
 summary.json         the statistics, at the end
 run.lock, progress.json, cancel, taken    while it waits or runs
+.again/              what a resumed run writes, until it takes the place of the files here
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import time_ns
@@ -20,6 +23,7 @@ from typing import Any
 import msgspec
 
 from app.errors import RunError, StateError
+from app.runs.journal import Entry, read_journal
 from app.runs.locks import FileLock
 from app.runs.manifest import (
     NAME,
@@ -33,11 +37,15 @@ from app.runs.manifest import (
     write_manifest,
     write_whole,
 )
-from app.runs.streams import read_batches, read_table
+from app.runs.streams import read_batches, read_table, stream_path
+from app.runs.tables import TABLES
+from app.runs.versions import versions
 from app.times import format_time
 
 SUMMARY = "summary.json"
 LOCK = "run.lock"
+AGAIN = ".again"
+GONE = "its process was gone"
 _PROGRESS, _CANCEL, _TAKEN = "progress.json", "cancel", "taken"
 _WHILE_RUNNING = (_PROGRESS, _CANCEL, _TAKEN, LOCK)
 _NO_ARTIFACTS = frozenset({NAME, *_WHILE_RUNNING})
@@ -70,6 +78,10 @@ class RunFolder:
     def progress(self) -> dict[str, Any] | None:
         """What the run last said of its progress; None where it said nothing or has ended."""
         return self._json(_PROGRESS)
+
+    def journal(self) -> Sequence[Entry] | None:
+        """What it was told from outside, as far as it was written; None where nobody could."""
+        return read_journal(self.path)
 
     def check(self) -> list[str]:
         """What is wrong with the files that an ended run left, a sentence each."""
@@ -109,6 +121,7 @@ class RunFolder:
         """Nobody works on it any more."""
         for name in _WHILE_RUNNING:
             (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / AGAIN, ignore_errors=True)
 
 
 class RunHandle(RunFolder):
@@ -117,6 +130,7 @@ class RunHandle(RunFolder):
     def __init__(self, path: Path, lock: FileLock, changed: Callable[[Path], None]) -> None:
         super().__init__(path)
         self._lock, self._changed = lock, changed
+        self._adopted = False
 
     def begin(self) -> None:
         """A queued run begins, in this process alone; StateError where it is not queued."""
@@ -128,6 +142,54 @@ class RunHandle(RunFolder):
         except FileExistsError as error:
             raise StateError(f"run {self.id} cannot begin: it has begun", state) from error
         self.change(state=RunState.RUNNING, started=format_time(time_ns()))
+
+    # -- an interrupted run, executed again ----------------------------------------------------
+
+    def reopen(self) -> None:
+        """It waits to be executed again; StateError where it was not interrupted."""
+        found = self.manifest
+        check_resumable(found)
+        self._lock.let_others_share()
+        again = (*found.resumed, format_time(time_ns()))
+        self.change(state=RunState.QUEUED, cause=None, finished=None, resumed=again)
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it was interrupted, and the files here are still those of then."""
+        return bool(self.manifest.resumed) and not self._adopted
+
+    def begin_again(self) -> Path:
+        """An empty folder to write the files of a resumed run into."""
+        path = self.path / AGAIN
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        return path
+
+    def adopt(self) -> None:
+        """What was written again is complete and takes the place of the files here.
+
+        Each file goes as a whole, and the manifest goes last: until then the run is none that has
+        ended, and can be resumed once more. RunError where a file cannot be moved.
+        """
+        made = self.path / AGAIN
+        try:
+            for path in sorted(made.iterdir()):
+                path.replace(self.path / path.name)
+            for table in TABLES:
+                stream_path(self.path, table).unlink(missing_ok=True)
+            made.rmdir()
+        except OSError as error:
+            raise RunError(f"{made}: cannot be moved: {error.strerror}") from error
+        self.change(versions=versions())
+        self._adopted = True
+
+    def interrupt(self, cause: str) -> Manifest:
+        """Its end is not known: the files are as they were left."""
+        done = self.change(state=RunState.INTERRUPTED, cause=cause, finished=format_time(time_ns()))
+        self.drop_working_files()
+        return done
+
+    # -- what it becomes -------------------------------------------------------------------------
 
     def note_data(
         self, data: Iterable[DataFile], settings: Mapping[str, int] | None = None
@@ -145,19 +207,31 @@ class RunHandle(RunFolder):
         digest: str | None = None, events_digest: str | None = None,
         summary: Mapping[str, Any] | None = None,
     ) -> Manifest:  # fmt: skip
-        """The run has ended, its tables are closed and its report is written; lets go of it."""
+        """The run has ended, its tables are closed and its report is written; lets go of it.
+
+        One that was to be resumed, and whose files are still the old ones, is interrupted again.
+        """
         if not state.final or state is RunState.BROKEN:
             raise StateError(f"run {self.id} cannot end as {state}", state)
+        try:
+            if self.resumes:
+                return self.interrupt(_text(cause) or f"{GONE}; to resume it was {state}")
+            return self._end(state, cause, events, digest, events_digest, summary)
+        finally:
+            self.release()  # a manifest that cannot be written says that it runs; nobody does
+
+    def _end(
+        self, state: RunState, cause: str | None, events: int | None, digest: str | None,
+        events_digest: str | None, summary: Mapping[str, Any] | None,
+    ) -> Manifest:  # fmt: skip
         if summary is not None:
             write_whole(self.path / SUMMARY, as_json(summary))
-        if cause is not None:
-            cause = cause.encode("utf-8", "replace").decode()  # names of files may be no text
         done = self.change(
-            state=state, cause=cause, events=events, digest=digest, events_digest=events_digest,
-            finished=format_time(time_ns()), files=artifacts(self.path),
+            state=state, cause=_text(cause), events=events, digest=digest,
+            events_digest=events_digest, finished=format_time(time_ns()),
+            files=artifacts(self.path),
         )  # fmt: skip
         self.drop_working_files()
-        self.release()
         return done
 
     def change(self, **fields: Any) -> Manifest:
@@ -170,6 +244,20 @@ class RunHandle(RunFolder):
     def release(self) -> None:
         """Leave the run to whoever else holds it; any number of times."""
         self._lock.release()
+
+
+def check_resumable(manifest: Manifest) -> None:
+    """StateError where a run was not interrupted."""
+    state = manifest.state
+    if state is not RunState.INTERRUPTED:
+        raise StateError(
+            f"run {manifest.id} cannot be resumed: it is {state}; only interrupted runs can", state
+        )
+
+
+def _text(cause: str | None) -> str | None:
+    """Names of files may be no text."""
+    return None if cause is None else cause.encode("utf-8", "replace").decode()
 
 
 def artifacts(folder: Path) -> dict[str, Artifact]:

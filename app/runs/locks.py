@@ -31,6 +31,11 @@ class FileLock:
             return False
         return True
 
+    def let_others_share(self) -> None:
+        """From now on hold it with others."""
+        assert self._file is not None
+        fcntl.flock(self._file, fcntl.LOCK_SH)
+
     def _take(self, how: int) -> None:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:

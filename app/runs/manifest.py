@@ -18,6 +18,7 @@ from blake3 import blake3
 from app.errors import RunError
 from app.runs.digest import DIGEST_VERSION
 from app.runs.events_digest import EVENTS_DIGEST_VERSION
+from app.runs.journal import JOURNAL_VERSION
 from app.runs.tables import versions as table_versions
 from app.runs.versions import Versions
 
@@ -39,6 +40,13 @@ class RunState(StrEnum):
     @property
     def final(self) -> bool:
         return self not in (RunState.QUEUED, RunState.RUNNING)
+
+
+class RunKind(StrEnum):
+    """What was executed."""
+
+    BACKTEST = "backtest"  # a run's configuration, which trades
+    REPLAY = "replay"  # a session that only replays: no events, a journal
 
 
 class DataFile(msgspec.Struct, frozen=True):
@@ -71,15 +79,18 @@ class Formats(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = DIGEST_VERSION
     events_digest: str = EVENTS_DIGEST_VERSION
     tables: dict[str, int] = msgspec.field(default_factory=table_versions)
+    journal: int = JOURNAL_VERSION
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Times are RFC 3339; ``digest`` is that of the items, null before the end. ``settings`` are
-    those that a run hangs on and its configuration does not have."""
+    those that a run hangs on and its configuration does not have. ``report`` is whether it is to
+    leave one, ``resumed`` when it was, after an interruption."""
 
     format: int = FORMAT
     id: str
     name: str
+    kind: RunKind = RunKind.BACKTEST
     state: RunState
     cause: str | None = None
     created: str
@@ -91,6 +102,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     events_digest: str | None = None
     formats: Formats = msgspec.field(default_factory=Formats)
     versions: Versions
+    report: bool = True
+    resumed: tuple[str, ...] = ()
     config: dict[str, Any]
     settings: dict[str, int] = {}
     strategies: tuple[StrategyCopy, ...] = ()

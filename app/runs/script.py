@@ -1,7 +1,8 @@
 """What a run that is executed again must be told anew: it was told from outside the first time.
 
-The events are the journal. A request from outside took effect between two slices, when all up to
-its time had been shown: its time, and how many days had opened and ended before it, say where.
+Requests stand in the journal, where a run has one, else among the events. A request from outside
+took effect between two slices, when all up to its time had been shown: its time, and how many days
+had opened and ended before it, say where.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 
 from app.errors import RequestError
 from app.runs.folder import RunFolder
+from app.runs.journal import Entry
 from app.runs.manifest import RunState
 from app.trading.events import (
     FROM_OUTSIDE,
@@ -24,6 +26,7 @@ from app.trading.events import (
     DayEndEvent,
     DayOpenEvent,
     EventBase,
+    ModifyRequestEvent,
     OrderRequestEvent,
 )
 
@@ -31,6 +34,7 @@ _Request = OrderRequestEvent | CancelRequestEvent
 _EDGES = frozenset({DayOpenEvent.topic(), DayEndEvent.topic()})
 _CUES = {kind.topic() for kind in (OrderRequestEvent, CancelRequestEvent, BacktestEndEvent)}
 _WANTED = pa.array(sorted(_EDGES | _CUES))
+_decode_any = msgspec.json.Decoder(_Request | ModifyRequestEvent).decode
 _decode = msgspec.json.Decoder(_Request | BacktestEndEvent).decode
 
 
@@ -53,14 +57,17 @@ class Script(NamedTuple):
     most_events: int | None = None
 
 
-def script_of(run: RunFolder) -> Script:
-    """What a run was told from outside, and where it was stopped, or its record ends.
+def script_of(run: RunFolder, *, to_the_end: bool = False) -> Script:
+    """What a run was told from outside, and where it was stopped, or its record ends; not that
+    ``to_the_end``, for one that is to go on from there.
 
     RequestError where it ended before its first day.
     """
-    manifest = run.manifest
+    manifest, journal = run.manifest, run.journal()
     ids = {strategy.id for strategy in manifest.strategies}
     cues, edges = [], 0
+    if journal is not None:
+        cues = [_cue(entry) for entry in journal if entry.event is not None]
     for kind, payload in _wanted(run):
         if kind in _EDGES:
             edges += 1
@@ -69,13 +76,21 @@ def script_of(run: RunFolder) -> Script:
         if isinstance(event, BacktestEndEvent):
             if event.outcome == RunState.STOPPED:
                 cues.append(Cue(edges, event))
-        elif _from_outside(event, ids):
+        elif journal is None and _from_outside(event, ids):
             cues.append(Cue(edges, event))
+    if to_the_end:
+        return Script(tuple(cues))
     if not edges and manifest.state is not RunState.FAILED:
         raise RequestError(f"run {run.id} did nothing: {manifest.state} before its first day")
     if manifest.state is RunState.INTERRUPTED:
         return Script(tuple(cues), sum(batch.num_rows for batch in run.batches("events")))
     return Script(tuple(cues))
+
+
+def _cue(entry: Entry) -> Cue:
+    """Of the session's day number n, n days had ended and one more had opened."""
+    event = _decode_any(msgspec.json.encode(entry.event))
+    return Cue(2 * entry.day + 1 + entry.over, event)
 
 
 def _wanted(run: RunFolder) -> Iterator[tuple[str, str]]:

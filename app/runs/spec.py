@@ -11,7 +11,7 @@ from typing import Any
 from blake3 import blake3
 
 from app.errors import RunError
-from app.runs.manifest import DataFile, Manifest, RunState, StrategyCopy
+from app.runs.manifest import DataFile, Manifest, RunKind, RunState, StrategyCopy
 from app.runs.versions import versions
 from app.times import format_time
 from app.trading.config import dump_yaml
@@ -39,6 +39,8 @@ class RunSpec:
     strategies: Sequence[StrategyFile] = ()
     data: Sequence[DataFile] | Callable[[], Sequence[DataFile]] = ()
     settings: Mapping[str, int] = field(default_factory=dict)
+    kind: RunKind = RunKind.BACKTEST
+    report: bool = True
 
 
 def lay_out(spec: RunSpec, folder: Path, state: RunState) -> Manifest:
@@ -50,7 +52,7 @@ def lay_out(spec: RunSpec, folder: Path, state: RunState) -> Manifest:
     data = spec.data() if callable(spec.data) else spec.data
     (folder / CONFIG).write_text(dump_yaml(spec.config), encoding="utf-8")
     return Manifest(
-        id="", name=spec.name, state=state, created=now,
+        id="", name=spec.name, kind=spec.kind, report=spec.report, state=state, created=now,
         started=now if state is RunState.RUNNING else None, seed=spec.seed, versions=versions(),
         config=dict(spec.config), settings=dict(spec.settings),
         strategies=tuple(_copy(strategy, folder) for strategy in spec.strategies),

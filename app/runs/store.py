@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from time import time, time_ns
+from time import time
 from typing import Any
 
 import msgspec
 
 from app.errors import NotFoundError, RequestError, RunError, StateError, nearest
-from app.runs.folder import LOCK, RunFolder, RunHandle
+from app.runs.folder import GONE, LOCK, RunFolder, RunHandle, check_resumable
 from app.runs.index import RunIndex, RunRecord
 from app.runs.locks import FileLock
 from app.runs.manifest import Manifest, RunState, write_manifest
 from app.runs.spec import RunSpec, lay_out
-from app.times import format_time
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +100,25 @@ class RunStore:
             raise
         return handle
 
+    def reopen(self, run_id: str) -> RunHandle:
+        """An interrupted run, queued to be executed again; its files stay until that is done.
+
+        StateError where it was not interrupted, or a process works on it.
+        """
+        run = self.open(run_id)
+        check_resumable(run.manifest)
+        path = run.path
+        lock = FileLock(path / LOCK)
+        try:
+            if not lock.alone():
+                raise StateError(f"run {run_id} is at work", RunState.RUNNING)
+            handle = RunHandle(path, lock, self._note)
+            handle.reopen()
+        except BaseException:
+            lock.release()
+            raise
+        return handle
+
     def finish(self, handle: RunHandle, state: RunState, **came_to: Any) -> Manifest:
         """End a run of this process, as ``RunHandle.finish``."""
         return handle.finish(state, **came_to)
@@ -121,12 +139,7 @@ class RunStore:
         try:
             if not lock.alone() or not _unfinished(path):
                 return False
-            handle = RunHandle(path, lock, self._note)
-            handle.change(
-                state=RunState.INTERRUPTED, cause="its process was gone",
-                finished=format_time(time_ns()),
-            )  # fmt: skip
-            handle.drop_working_files()
+            RunHandle(path, lock, self._note).interrupt(GONE)
         finally:
             lock.release()
         return True

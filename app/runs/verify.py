@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -31,7 +31,7 @@ from app.runs.diff import (
     made_of,
 )
 from app.runs.folder import RunFolder
-from app.runs.manifest import Formats, Manifest, RunState
+from app.runs.manifest import Formats, Manifest, RunKind, RunState
 from app.runs.streams import regrouped
 from app.runs.tables import EVENTS, TABLES
 from app.trading.events import TOPICS, BacktestEndEvent
@@ -48,15 +48,18 @@ _WINDOW = re.compile(r"MarketEvent at \S+(?=:)")
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """``a`` of a difference is what was recorded, ``b`` what came or is there now.
 
-    ``events`` is how many were the same, from the first; ``broken`` says which files are not as
+    ``events`` is how many were the same, from the first; of a replay, which has none, ``told`` is
+    how many lines its journal has. ``broken`` says which files are not as
     the run left them. ``inputs`` are what the second run was made of otherwise, ``edited`` the
     user's strategy files that are not those of the record: its own copies were executed.
     """
 
     run: str
+    kind: RunKind
     state: RunState
     equal: bool
     events: int
+    told: int | None
     broken: tuple[str, ...]
     first_event: EventDifference | None
     came_to: tuple[Difference, ...]
@@ -94,11 +97,13 @@ def _distinct(pairs: Any) -> list[Any]:
 def compare(
     recorded: RunFolder, again: RunFolder, *, digest: str | None = None,
     names: Mapping[str, str] | None = None, edited: tuple[Difference, ...] = (),
+    journal: tuple[Difference, ...] = (),
 ) -> Verification:  # fmt: skip
     """Compare a run that ``check_record`` let pass with the one that executed it again.
 
     ``digest`` is that of the second run's items, where its manifest does not have it; ``names``
-    are those that it gave to strategy files, with those in the record.
+    are those that it gave to strategy files, with those in the record; ``journal`` is what was
+    found while it followed that.
     """
     first, second = recorded.manifest, again.manifest
     first = msgspec.structs.replace(first, cause=_cause(first.cause, {}))
@@ -107,17 +112,33 @@ def compare(
     )
     broken = tuple(recorded.check())
     count, event = _first_event(recorded, again, first.state, names or {})
-    came_to = (*_outcome(first, second), *_tables(recorded, again, first.state))
+    came_to = (*journal, *_outcome(first, second), *_tables(recorded, again, first.state))
     came_to += tuple(_report(recorded, again, names or {}))
     summary = _summary(recorded, again) if first.state in _WHOLE else ()
     if not first.data:  # a run behind a live feed lists none
         second = msgspec.structs.replace(second, data=())
     inputs = tuple(d for d in differences(made_of(first), made_of(second)) if not _is_file(d.path))
+    told = recorded.journal()
     return Verification(
-        run=recorded.id, state=first.state, events=count, broken=broken, first_event=event,
+        run=recorded.id, kind=first.kind, state=first.state, events=count,
+        told=None if told is None else len(told), broken=broken, first_event=event,
         equal=not (broken or event or came_to or summary), came_to=came_to, summary=summary,
         inputs=inputs, edited=edited,
     )  # fmt: skip
+
+
+def differs_from_prefix(interrupted: RunFolder, again: RunFolder) -> str | None:
+    """A sentence, where what was recorded of a run before its end is not how the same run begins
+    that was executed again; only the tables of ``again`` are read."""
+    _, event = _first_event(interrupted, again, RunState.INTERRUPTED, {})
+    if event is not None:
+        fields = ", ".join(f"{d.path} {d.a!r} is now {d.b!r}" for d in event.fields[:5])
+        kind = (event.a or event.b or {}).get("type")
+        return f"executed again, it differs from event {event.seq} on ({kind}): {fields}"
+    rows = _first_rows(interrupted, again, RunState.INTERRUPTED)
+    for place, x, y in rows:
+        return f"executed again, it differs in {place}: {x!r} is now {y!r}"
+    return None
 
 
 def _is_file(path: str) -> bool:
@@ -230,16 +251,24 @@ def _shown(row: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _tables(a: RunFolder, b: RunFolder, state: RunState) -> Iterator[Difference]:
     """The first row at which each table differs; equal files need no reading."""
+    one, other = a.manifest.files, b.manifest.files
+    equal = {t for t in _TABLES if (f := f"{t}.parquet") in one and one[f] == other.get(f)}
+    for place, x, y in _first_rows(a, b, state, equal):
+        yield Difference(place, x, y)
+
+
+def _first_rows(
+    a: RunFolder, b: RunFolder, state: RunState, equal: Container[str] = ()
+) -> Iterator[tuple[str, Any, Any]]:
+    """Table and row of each first difference, with both versions of the row."""
     for table in _TABLES:
-        file = f"{table}.parquet"
-        said = a.manifest.files.get(file)
-        if said is not None and said == b.manifest.files.get(file):
+        if table in equal:
             continue
         left, right = _as_far(table, a.table(table), b.table(table), state)
         found = first_row(left, right)
         if found is not None:
             row, x, y = found
-            yield Difference(f"{table}[{row}]", x, y)
+            yield f"{table}[{row}]", x, y
 
 
 def _as_far(table: str, a: Any, b: Any, state: RunState) -> tuple[Any, Any]:

@@ -9,11 +9,13 @@ clock thread (``BacktestClockWorker``, at speed > 0) moves now between slices.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from threading import Condition, Lock, Thread, current_thread
+from typing import Any
 
 from app.errors import StateError
+from app.managers.data_manager.command_log import END, EPOCH, CommandLog, Ending, GuardedLog
 from app.managers.data_manager.commands import Command, Outcome, Unit
 from app.managers.data_manager.control import Control
 from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
@@ -92,6 +94,7 @@ class BacktestStreamCoordinator(Feeding):
             self._control,
             look_back,
         )
+        self._at_end: Ending | None = None
         self._start_paused = start_paused
         self._stopping = False
         self._clock_thread: Thread | None = None
@@ -176,6 +179,18 @@ class BacktestStreamCoordinator(Feeding):
         """Let ``worker`` work each window off before the clock shows it; before the start."""
         self._player.worker = worker
 
+    def attach_log(self, log: CommandLog | None, at_end: Ending | None = None) -> None:
+        """Let ``log`` hear of commands, and of the end as ``end``; ``at_end`` is the last call
+        where nobody works windows off. None: nobody hears any more."""
+        with self._changed:
+            self._control.log = None if log is None else GuardedLog(log, self.fail)
+            self._at_end = at_end
+
+    def note(self, name: str, args: Mapping[str, Any]) -> None:
+        """Tell the log of what was done elsewhere (a seek by another execution); any thread."""
+        with self._changed:
+            self._control.note(name, args)
+
     def start_worker(self) -> None:
         """Start the threads. Once; StateError afterwards."""
         with self._changed:
@@ -240,13 +255,17 @@ class BacktestStreamCoordinator(Feeding):
         return self._control.submit("resume").future
 
     def set_speed(self, speed: float) -> Future[Outcome]:
-        return self._control.submit("speed", lambda c: setattr(c, "speed", speed)).future
+        def fill(command: Command) -> None:
+            command.speed, command.args = speed, {"speed": speed}
+
+        return self._control.submit("speed", fill).future
 
     def step(self, unit: Unit, count: int) -> Future[Outcome]:
         """Deliver ``count`` units at speed 0, then pause; answered when done."""
 
         def fill(command: Command) -> None:
             command.unit, command.count = unit, count
+            command.args = {"unit": unit.value, "count": count}
 
         return self._control.submit("step", fill).future
 
@@ -263,7 +282,7 @@ class BacktestStreamCoordinator(Feeding):
 
     def _aim(self, name: str, goal: Goal) -> Future[Outcome]:
         def fill(command: Command) -> None:
-            command.goal = goal
+            command.goal, command.args = goal, goal.described()
 
         return self._control.submit(name, fill).future
 
@@ -281,8 +300,9 @@ class BacktestStreamCoordinator(Feeding):
             self._worker = self._make_worker(True)
             self._player.delivery.reopen()
             self._control.reopen()
+            self._control.note(EPOCH, {"speed": self.speed})
             number, view = self._control.next_number(), self.view
-        self._player.tell("epoch")
+        self._player.tell(EPOCH)
         self._worker.start()
         self._ensure_clock_thread()
         return Outcome(number, view.now_ns, view.seq, State.PAUSED)
@@ -343,9 +363,9 @@ class BacktestStreamCoordinator(Feeding):
             if self._over():
                 return
             changes = list(dict.fromkeys(self._control.apply()))
-        if "epoch" in changes:
-            changes.remove("epoch")
-            self._player.tell("epoch")  # before whoever asked for it goes on
+        if EPOCH in changes:
+            changes.remove(EPOCH)
+            self._player.tell(EPOCH)  # before whoever asked for it goes on
         if self._control.run_calls():
             with self._changed:
                 self._player.note_due()
@@ -367,11 +387,15 @@ class BacktestStreamCoordinator(Feeding):
         self._player.delivery.end(self.state, self.view)
 
     def _finish_worker(self, completed: bool) -> None:
-        if self._player.worker is None:
+        ended = "completed" if completed else "stopped"
+        self.note(END, {"outcome": ended if self.error is None else "failed"})
+        outcome = ended if self.error is None else "failed"  # that may have failed too
+        worker = self._player.worker
+        finish = self._at_end if worker is None else worker.finish
+        if finish is None:
             return
-        outcome = "failed" if self.error is not None else "completed" if completed else "stopped"
         try:
-            self._player.worker.finish(outcome, self.error)
+            finish(outcome, self.error)
         except BaseException as error:
             log.exception("the worker failed at the end")
             if self.error is None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.managers.data_manager.goals import Goal
 from app.managers.lifecycle import State
@@ -43,6 +43,7 @@ class Command:
         self.unit = Unit.SLICE
         self.count = 0  # what is left of a step
         self.began: View | None = None  # the view at which a step began
+        self.args: dict[str, Any] = {}  # as it came
         self.target_ns: int | None = None  # where a step by bar stands next
         self.goal: Goal | None = None  # of a seek or run-to: where it stops
         self.action: Callable[[], None] | None = None  # of a call: what to do between slices

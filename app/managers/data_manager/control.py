@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from threading import Condition
+from typing import Any
 
 from app.errors import StateError, TapedeckError
+from app.managers.data_manager.command_log import EPOCH, CommandLog
 from app.managers.data_manager.commands import Command, CommandQueue
 from app.managers.data_manager.goals import BehindError, Place
 from app.managers.lifecycle import ENDED, State, check_move
@@ -26,6 +28,7 @@ class Control:
         self.step: Command | None = None  # the step, seek or run-to that is going on
         self.day_over = False  # the clock stands on the day's end; read by others
         self.rewind: Callable[[Place], bool] = lambda _: False  # set the clock back, if it can be
+        self.log: CommandLog | None = None  # hears what took effect
         self._changed = changed
         self._time = time_manager
         self._clock = clock
@@ -58,6 +61,7 @@ class Control:
         """Apply what waits now, in order of arrival; what was changed (state, speed, epoch)."""
         changes: list[str] = []
         for command in self._commands.take_all():
+            place, view = self.place, self._time.view
             try:
                 why = self._apply(command)
             except TapedeckError as error:
@@ -65,10 +69,19 @@ class Control:
                 continue
             if command.action is not None:
                 continue
+            if self.log is not None:
+                self.log.applied(command.name, command.args, place, view)
+            if why == EPOCH:
+                self.note(EPOCH, {"speed": self._clock.speed})
             changes.append(why)
             if command is not self.step:
                 self._answer(command)
         return changes
+
+    def note(self, name: str, args: Mapping[str, Any]) -> None:
+        """Tell the log of something that is no command, where the session stands."""
+        if self.log is not None:
+            self.log.applied(name, args, self.place, self._time.view)
 
     def run_calls(self) -> bool:
         """Carry out the calls that were applied; outside the lock, for they may take a while.
@@ -126,7 +139,7 @@ class Control:
             if self.state is State.RUNNING:
                 self.move(State.PAUSED)
             if goal.place is not None and behind and self.rewind(goal.place):
-                return "epoch"
+                return EPOCH
         else:
             if self.state is not State.RUNNING:
                 self.move(State.RUNNING)

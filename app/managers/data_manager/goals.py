@@ -7,7 +7,7 @@ chunk, ahead of the clock, for the place to stop at. So windows are as long as t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,6 +62,10 @@ class Goal:
     def __init__(self, place: Place | None = None) -> None:
         self.place = place  # None: not found yet
 
+    def described(self) -> dict[str, Any]:
+        """As a caller would say it."""
+        return {} if self.place is None else {"time": format_time(self.place.now_ns)}
+
     def aim(self, here: Place, days: Sequence[TradingDay]) -> None:
         """It begins ``here``. RequestError where it cannot be reached."""
 
@@ -74,6 +78,9 @@ class Goal:
 
 class CloseGoal(Goal):
     """The next regular close."""
+
+    def described(self) -> dict[str, Any]:
+        return {"until": "close"}
 
     def aim(self, here: Place, days: Sequence[TradingDay]) -> None:
         for number in range(here.day, len(days)):
@@ -92,6 +99,9 @@ class FillGoal(Goal):
     def __init__(self, count: Callable[[], int]) -> None:
         super().__init__()
         self._count, self._before = count, 0
+
+    def described(self) -> dict[str, Any]:
+        return {"until": "fill"}
 
     def aim(self, here: Place, days: Sequence[TradingDay]) -> None:
         self._before = self._count()
@@ -125,11 +135,18 @@ class PriceGoal(_FoundGoal):
     """The next 1m bar that closes, or eligible trade, above or below a price; both may be set."""
 
     def __init__(
-        self, symbol: int, above: float | None, below: float | None, days: Sequence[TradingDay]
-    ) -> None:
+        self, symbol: int, above: float | None, below: float | None, days: Sequence[TradingDay],
+        name: str = "",
+    ) -> None:  # fmt: skip
         super().__init__()
+        self._name = name
         self._symbol, self._above, self._below = symbol, above, below
         self._days = days
+
+    def described(self) -> dict[str, Any]:
+        limits = {"above": self._above, "below": self._below}
+        price = {"symbol": self._name} | {n: v for n, v in limits.items() if v is not None}
+        return {"until": price}
 
     def _find(self, items: Items, view: View, known_ns: int) -> int | None:
         items = items[: int(items["release_ns"].searchsorted(self._days[view.day].end_ns, "right"))]
@@ -152,6 +169,9 @@ class GapGoal(_FoundGoal):
     def __init__(self, data: SessionData, days: Sequence[TradingDay]) -> None:
         super().__init__()
         self._data, self._days = data, days
+
+    def described(self) -> dict[str, Any]:
+        return {"until": "gap"}
 
     def _find(self, items: Items, view: View, known_ns: int) -> int | None:
         day = self._days[view.day]

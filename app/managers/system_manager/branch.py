@@ -9,6 +9,7 @@ from app.managers.data_manager.data_feed_loop import DataFeedLoop
 from app.managers.data_manager.session_data import SessionData
 from app.managers.system_manager.reader import SessionReader
 from app.managers.time_manager import View
+from app.trading.events import EventBase
 
 if TYPE_CHECKING:
     from app.managers.system_manager.desk import TradingDesk
@@ -40,6 +41,12 @@ class Branch:
         desk = self.desk
         found = None if desk is None else desk.look(lambda: self.view)
         return None if desk is None or found is None else (desk, *found)
+
+    def note_sent(self, event: EventBase) -> None:
+        """An event from outside is about to be published: the journal of its run has it first."""
+        record = None if self.desk is None else self.desk.record
+        if record is not None:
+            record.sent(event, self.coordinator.place, self.view)
 
     def start(self) -> None:
         """Start all threads."""

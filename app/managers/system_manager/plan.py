@@ -75,8 +75,12 @@ def open_desk(
     settings = {
         "market_close_grace_seconds": resolved.calendar.grace_s, "tick_keep_rows": data.keep_ticks,
     }  # fmt: skip
-    handle = begin_run(plan.store, config, plan.folder, resolved, catalog, settings, plan.queued)
-    record = Recording(plan.store, handle, config, context, market, digest, plan.report)
+    handle = begin_run(
+        plan.store, config, plan.folder, resolved, catalog, settings, plan.queued, plan.report
+    )
+    record = Recording(
+        plan.store, handle, config, context, market, digest, plan.report, told=plan.watched
+    )
     try:
         return TradingDesk(config, plan.folder, context, record, watched=plan.watched)
     except BaseException as error:

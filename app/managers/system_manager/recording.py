@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 from blake3 import blake3
@@ -19,18 +20,24 @@ from blake3 import blake3
 from app.calendar import TradingDay
 from app.catalog.location import redact_uri
 from app.catalog.store import Catalog
-from app.errors import CatalogError
+from app.errors import CatalogError, RunError
+from app.managers.data_manager.goals import Place
 from app.managers.system_manager.answers import Progress
 from app.managers.system_manager.config import ResolvedConfig
+from app.managers.time_manager import View
 from app.model import Flag, Items, StreamType
-from app.runs.folder import RunHandle
+from app.runs.events_digest import payload_of
+from app.runs.folder import RunFolder, RunHandle
+from app.runs.journal import END, Entry, JournalFile, entry_of, without_end
 from app.runs.manifest import DataFile, RunState
 from app.runs.report import DayFacts, PriceColumns, ReportInput, write_report
 from app.runs.spec import RunSpec, StrategyFile
 from app.runs.store import RunStore
+from app.runs.verify import differs_from_prefix
 from app.runs.writer import AuditWriter
 from app.times import MINUTE_NS
 from app.trading.context import RunContext
+from app.trading.events import EventBase
 from app.trading.sections import BacktestConfig
 
 log = logging.getLogger(__name__)
@@ -54,17 +61,24 @@ class ReportMarket(Protocol):
 
 
 class Recording:
-    """One run in a store. ``finished`` is called once, on the merge thread, after all events."""
+    """One run in a store. ``finished`` is called once, on the merge thread, after all events.
+
+    A run that was interrupted is written beside its old files, which it replaces in the end.
+    With ``told`` it has a journal, as a ``CommandLog``.
+    """
 
     def __init__(
         self, store: RunStore, handle: RunHandle, config: BacktestConfig, context: RunContext,
-        market: ReportMarket, digest: Digest, report: bool,
+        market: ReportMarket, digest: Digest, report: bool, told: bool = False,
     ) -> None:  # fmt: skip
         self.run_id = handle.id
         self.folder = handle.path
         self.summary: dict[str, Any] = {}
-        with _failing(handle):
-            self.writer = AuditWriter(handle.path)
+        with failing(handle):
+            self._into = handle.begin_again() if handle.resumes else handle.path
+            self.writer = AuditWriter(self._into)
+            self._journal = _journal(handle, self._into, told)
+        self._follows = handle.resumes  # its journal is that of before
         self.events_digest: str | None = None
         self._noting, self._over = Lock(), False
         self._store, self._handle = store, handle
@@ -82,11 +96,38 @@ class Recording:
             if not self._over:
                 self._handle.note_progress(progress._asdict())
 
+    # -- what it was told ------------------------------------------------------------------------
+
+    def applied(self, name: str, args: Mapping[str, Any], place: Place, view: View) -> None:
+        """A command, or an end, at its place. What comes after its own end is none of the run."""
+        told_before = self._follows and name != END
+        if self._journal is not None and not self._over and not told_before:
+            self._journal.write(self._entry(name, args, place, view))
+
+    def sent(self, event: EventBase, place: Place, view: View) -> None:
+        """An event from outside that is about to be published."""
+        if self._journal is not None:
+            entry = self._entry(event.topic(), {}, place, view)
+            payload = msgspec.json.decode(payload_of(event))
+            self._journal.write(msgspec.structs.replace(entry, event=payload))
+
+    def _entry(self, name: str, args: Mapping[str, Any], place: Place, view: View) -> Entry:
+        first = self._context.first_day
+        return entry_of(name, args, place, first, (view.epoch, view.seq, view.digest))
+
+    # -- the end ---------------------------------------------------------------------------------
+
     def finished(self, outcome: str, cause: str | None, reached_ns: int) -> None:
-        """Close the files, write the report, and say in the manifest how the run ended."""
+        """Close the files, write the report, and say in the manifest how the run ended.
+
+        A run that was executed again and differs from what had been recorded stays interrupted,
+        and says so.
+        """
         with self._noting:
             self._over = True
         try:
+            if self._journal is not None:
+                self._journal.close()
             self.writer.close()
         except BaseException as error:
             self._store.finish(self._handle, RunState.FAILED, cause=f"the record: {error}")
@@ -98,11 +139,28 @@ class Recording:
         try:
             if self._report:
                 self.summary |= self._write_report(outcome, cause, reached_ns, digest)
+            cause = self._take_the_place(outcome, cause)
+        except BaseException as error:
+            outcome, cause = RunState.FAILED, f"the record: {error}"
+            raise
         finally:
             self._store.finish(
                 self._handle, RunState(outcome), cause=cause, events=self.writer.events,
                 digest=digest, events_digest=self.events_digest, summary=self.summary,
             )  # fmt: skip
+
+    def _take_the_place(self, outcome: str, cause: str | None) -> str | None:
+        """Of a run that was interrupted: put what came in the place of its old files; the cause.
+
+        Not where it differs from them, and not where it was stopped before its end.
+        """
+        if not self._handle.resumes or outcome == RunState.STOPPED:
+            return cause
+        found = differs_from_prefix(self._handle, RunFolder(self._into))
+        if found is not None:
+            return found
+        self._handle.adopt()
+        return cause
 
     def _write_report(
         self, outcome: str, cause: str | None, reached_ns: int, digest: str
@@ -133,11 +191,11 @@ class Recording:
             benchmark=self._benchmark(days),
             provenance={"Items digest": digest, "Events digest": self.events_digest or ""},
         )
-        return write_report(self.folder, facts)
+        return write_report(self._into, facts)
 
     def _traded(self) -> list[str]:
         """Symbols with a fill, those with most fills first."""
-        column = pq.read_table(self.folder / "fills.parquet", columns=["symbol"])["symbol"]
+        column = pq.read_table(self._into / "fills.parquet", columns=["symbol"])["symbol"]
         counts = [(row["counts"], row["values"]) for row in column.value_counts().to_pylist()]
         return [symbol for _, symbol in sorted(counts, key=lambda c: (-c[0], c[1]))]
 
@@ -151,22 +209,50 @@ class Recording:
 def begin_run(
     store: RunStore, config: BacktestConfig, folder: Path, resolved: ResolvedConfig,
     catalog: Catalog, settings: Mapping[str, int], queued: str | None = None,
+    report: bool = True,
 ) -> RunHandle:  # fmt: skip
     """A run's folder, with all that it is made of; ``queued`` is the id of one that waits.
 
     ``settings`` are those that the run hangs on and the configuration does not have.
     """
     if queued is not None:
-        handle = store.take(queued)
-        with _failing(handle):
-            handle.note_data(data_files(catalog, resolved), settings)
-        return handle
+        return take_run(store, queued, data_files(catalog, resolved), settings)
     spec = run_spec(config, folder, lambda: data_files(catalog, resolved))
-    return store.create(replace(spec, settings=settings))
+    return store.create(replace(spec, settings=settings, report=report))
+
+
+def take_run(
+    store: RunStore, queued: str, data: Sequence[DataFile], settings: Mapping[str, int]
+) -> RunHandle:
+    """A run that waits, begun by this process. RunError where one is resumed on other data."""
+    handle = store.take(queued)
+    with failing(handle):
+        if handle.resumes:
+            _check_data(handle, data)
+        handle.note_data(data, settings)
+    return handle
+
+
+def _check_data(handle: RunHandle, now: Sequence[DataFile]) -> None:
+    before = {file.path: file for file in handle.manifest.data}
+    if before:
+        found = {file.path: file for file in now}
+        names = before.keys() | found.keys()
+        changed = sorted(name for name in names if before.get(name) != found.get(name))
+        if changed:
+            raise RunError(f"its data files have changed since: {', '.join(changed[:20])}")
+    elif next(handle.batches("events"), None) is not None:
+        raise RunError("its data came from elsewhere than the catalog: it cannot be executed again")
+
+
+def _journal(handle: RunHandle, folder: Path, told: bool) -> JournalFile | None:
+    """Of a run that others may tell something; of one that is resumed it begins as the old one."""
+    before = handle.journal() if handle.resumes else None
+    return JournalFile(folder, without_end(before or ())) if told or before is not None else None
 
 
 @contextmanager
-def _failing(handle: RunHandle) -> Iterator[None]:
+def failing(handle: RunHandle) -> Iterator[None]:
     """What goes wrong in here is the end of a run that nobody else would end."""
     try:
         yield

@@ -16,6 +16,7 @@ from contextlib import suppress
 
 from app.errors import TapedeckError
 from app.logs import Place, configure_logging
+from app.managers.system_manager.resume import ResumeJob, Resumption
 from app.managers.system_manager.run_job import RunJob, run_job
 from app.runs.store import RunStore
 
@@ -34,7 +35,7 @@ def start_process() -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-def carry_out(process: subprocess.Popen[bytes], job: RunJob) -> int:
+def carry_out(process: subprocess.Popen[bytes], job: RunJob | ResumeJob) -> int:
     """Hand the job over, through standard input, where nobody else sees what keys it holds; the
     exit code, once the process has ended."""
     process.communicate(pickle.dumps(job))
@@ -42,8 +43,8 @@ def carry_out(process: subprocess.Popen[bytes], job: RunJob) -> int:
 
 
 def enter() -> None:
-    """A run's own process: its job, signals and logs, then ``run_job``."""
-    job: RunJob = pickle.load(sys.stdin.buffer)
+    """A run's own process: its job, signals and logs, then ``run_job`` or a ``Resumption``."""
+    job: RunJob | ResumeJob = pickle.load(sys.stdin.buffer)
 
     def cancel(number: int, frame: object) -> None:
         del number, frame
@@ -55,7 +56,10 @@ def enter() -> None:
         job.settings.log_level, job.settings.log_format, lambda: Place(job.run_id)
     )
     try:
-        run_job(job)
+        if isinstance(job, ResumeJob):
+            Resumption(job).run()
+        else:
+            run_job(job)
     except TapedeckError as error:
         log.error("run %s: %s", job.run_id, error)
         raise SystemExit(1) from error

@@ -19,19 +19,20 @@ from app.errors import NotFoundError, RunError, StateError, TapedeckError
 from app.managers.system_manager.backtest import open_store
 from app.managers.system_manager.configs import read_server_config
 from app.managers.system_manager.recording import run_spec
+from app.managers.system_manager.resume import ResumeJob
 from app.managers.system_manager.run_job import CANCELLED, RunJob
 from app.managers.system_manager.run_process import carry_out, start_process
 from app.runs.folder import RunHandle
 from app.runs.index import RunRecord, record_of
 from app.runs.manifest import RunState
 from app.runs.store import RunStore
-from app.trading.sections import BacktestConfig
 from settings import Settings
 
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 200  # each keeps a file open
 SHUT_DOWN = "the server shut down"
+_Job = RunJob | ResumeJob
 _KILL_S = 0.3  # for killed processes to be gone
 
 
@@ -43,7 +44,7 @@ class RunQueue:
         self._store: RunStore | None = None
         self._opening = Lock()
         self._changed = Condition()
-        self._waiting: deque[tuple[RunJob, RunHandle]] = deque()
+        self._waiting: deque[tuple[_Job, RunHandle]] = deque()
         self._busy: dict[str, Popen[bytes] | None] = {}  # None: not started yet
         self._slots = 0
         self._closed = self._killing = False
@@ -86,11 +87,28 @@ class RunQueue:
         ConfigError where it is wrong, NotFoundError where there is no folder of configurations,
         StateError where too many wait, RunError where the store cannot be written.
         """
-        if len(self._waiting) >= MOST_WAITING:
-            raise StateError(f"{MOST_WAITING} runs wait already, the most allowed", RunState.QUEUED)
+        self._check_room()
         file = read_server_config(self._settings, config, overrides)
         handle = self.store.create(run_spec(file.config, file.folder), RunState.QUEUED)
-        job = RunJob(handle.id, file.folder, file.config, self._settings_of(file.config))
+        settings = self._settings_for(file.config.data.catalog)
+        return self._queue(RunJob(handle.id, file.folder, file.config, settings), handle)
+
+    def resume(self, run_id: str) -> str:
+        """Queue an interrupted run to be executed again; its id.
+
+        NotFoundError where there is none, StateError where it was not interrupted or too many
+        wait, RunError where the store cannot be written.
+        """
+        self._check_room()
+        _mark_lost(self.store)
+        handle = self.store.reopen(run_id)
+        return self._queue(ResumeJob(handle.id, self._settings_for(None)), handle)
+
+    def _check_room(self) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            raise StateError(f"{MOST_WAITING} runs wait already, the most allowed", RunState.QUEUED)
+
+    def _queue(self, job: _Job, handle: RunHandle) -> str:
         with self._changed:
             if not self._closed:
                 self._waiting.append((job, handle))
@@ -100,12 +118,12 @@ class RunQueue:
         handle.finish(RunState.STOPPED, cause=SHUT_DOWN)
         raise StateError(SHUT_DOWN, RunState.STOPPED)
 
-    def _settings_of(self, config: BacktestConfig) -> Settings:
+    def _settings_for(self, catalog: str | None) -> Settings:
         """Those of this server, as another process needs them."""
         settings = self._settings
         return settings.model_copy(
             update={
-                "data_catalog_uri": config.data.catalog or settings.data_catalog_uri,
+                "data_catalog_uri": catalog or settings.data_catalog_uri,
                 "tapedeck_runs_dir": Path(settings.tapedeck_runs_dir).absolute(),
                 "tapedeck_cache_dir": Path(settings.tapedeck_cache_dir).absolute(),
                 "tapedeck_api_key": None,
@@ -190,7 +208,7 @@ class RunQueue:
                     del self._busy[job.run_id]
                     self._changed.notify_all()
 
-    def _next(self) -> tuple[RunJob, RunHandle] | None:
+    def _next(self) -> tuple[_Job, RunHandle] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
@@ -199,7 +217,7 @@ class RunQueue:
             self._busy[job.run_id] = None
             return job, handle
 
-    def _run(self, job: RunJob, handle: RunHandle) -> None:
+    def _run(self, job: _Job, handle: RunHandle) -> None:
         """One process, from its start to its end."""
         if handle.cancelled:
             handle.finish(RunState.STOPPED, cause=CANCELLED)

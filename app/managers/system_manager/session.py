@@ -35,6 +35,7 @@ from app.managers.system_manager.answers import (
 from app.managers.system_manager.branch import Branch
 from app.managers.system_manager.config import ResolvedConfig, check_speed
 from app.managers.system_manager.journal import Journal
+from app.managers.system_manager.session_record import SessionRecord
 from app.managers.system_manager.transport import Transport
 from app.managers.system_manager.way_back import Builder
 from app.managers.time_manager import View
@@ -86,12 +87,14 @@ class ReplaySession:
         branch: Branch,
         builder: Builder,
         dates: Mapping[Stream, frozenset[int]] | None = None,
+        record: SessionRecord | None = None,
     ) -> None:
         self.id = id
         self.config = config
         self.symbols = config.symbols
         self.days: tuple[TradingDay, ...] = config.days  # look-back too: View.day indexes it
-        self._transport = Transport(branch, builder)
+        self.record = record  # of a session without an engine; an engine has its own
+        self._transport = Transport(branch, builder, record)
         self._dates = dates or {}
         self._began_s = time.monotonic()
 
@@ -116,6 +119,14 @@ class ReplaySession:
         return self._branch.desk
 
     @property
+    def run_id(self) -> str | None:
+        """Of its record; None where it leaves none."""
+        desk = self.desk
+        if self.record is not None:
+            return self.record.run_id
+        return None if desk is None else desk.run_id
+
+    @property
     def journal(self) -> Journal:
         """What came from outside and changed what the session became."""
         return self._transport.journal
@@ -135,7 +146,7 @@ class ReplaySession:
     def status(self) -> SessionStatus:
         """What ``GET /session`` says, of one view."""
         shown = self._transport.shown
-        coordinator, desk = shown.branch.coordinator, shown.branch.desk
+        coordinator = shown.branch.coordinator
         view, discarded = coordinator.discarded()
         error, state = shown.error or coordinator.error, shown.state
         lag_ns = 0 if shown.going_back else coordinator.lag_ns()
@@ -144,7 +155,7 @@ class ReplaySession:
             self.days[view.day].date, self._progress(view, state, coordinator.items_delivered),
             view.digest, discarded,
             None if error is None else f"{type(error).__name__}: {error}",
-            None if desk is None else desk.run_id,
+            self.run_id,
         )  # fmt: skip
 
     def _progress(self, view: View, state: State, items: int) -> Progress:
@@ -250,6 +261,10 @@ class ReplaySession:
         """
         return self._transport.seek(self._place(time_ns))
 
+    def go(self, place: Place) -> Future[Outcome]:
+        """As ``seek``, to a place of a journal."""
+        return self._transport.seek(place)
+
     def run_to(self, time_ns: int) -> Future[Outcome]:
         """Go on to a time, then pause; RequestError for one in the past."""
         return self._transport.run_to(Goal(self._place(time_ns)))
@@ -277,7 +292,7 @@ class ReplaySession:
         if above is None and below is None:
             raise RequestError("neither above nor below is given; give a price")
         number = self.symbols.index(symbol)
-        return self._transport.run_to(PriceGoal(number, above, below, self.days))
+        return self._transport.run_to(PriceGoal(number, above, below, self.days, symbol))
 
     def _fills(self) -> int:
         desk = self.desk

@@ -24,6 +24,7 @@ from app.managers.system_manager.config import (
 )
 from app.managers.system_manager.plan import TradingPlan
 from app.managers.system_manager.session import ReplaySession
+from app.managers.system_manager.session_record import RecordPlan, SessionRecord
 from app.managers.time_manager import Wall
 from app.model import StreamType
 
@@ -114,11 +115,12 @@ class SystemManager:
         self._callbacks.append(callback)
 
     def start_session(
-        self, config: SessionConfig, plan: TradingPlan | None = None
-    ) -> ReplaySession:
+        self, config: SessionConfig, plan: TradingPlan | None = None,
+        record: RecordPlan | None = None,
+    ) -> ReplaySession:  # fmt: skip
         """Start a session and wait until it runs; StateError while another one is live. Blocks.
 
-        With a ``plan`` it trades.
+        With a ``plan`` it trades. One that does not leaves a record where ``record`` says so.
         """
         with self._lock:
             if self._closed:
@@ -134,17 +136,26 @@ class SystemManager:
             _tell_short_look_back(resolved, catalog)
             if last is not None:
                 last.close()
-            session = self._open(resolved, catalog, plan)
+            kept = None if record is None else record.begin(resolved, catalog, self.defaults)
             try:
-                for callback in self._callbacks:
-                    callback(session)
-                session.start()
-            except BaseException:
-                session.close()
+                session = self._open(resolved, catalog, plan, kept)
+                self._start(session)
+            except BaseException as error:
+                if kept is not None:
+                    kept.finish("failed", error)
                 raise
             self.session = session
         session.wait_started(_START_WAIT_S)
         return session
+
+    def _start(self, session: ReplaySession) -> None:
+        try:
+            for callback in self._callbacks:
+                callback(session)
+            session.start()
+        except BaseException:
+            session.close()
+            raise
 
     def _catalog_of(self, plan: TradingPlan | None) -> Catalog:
         """That of the manager, or the one that a plan names."""
@@ -153,14 +164,15 @@ class SystemManager:
         return Catalog.open(plan.catalog, self._cache_dir)
 
     def _open(
-        self, config: ResolvedConfig, catalog: Catalog, plan: TradingPlan | None
-    ) -> ReplaySession:
+        self, config: ResolvedConfig, catalog: Catalog, plan: TradingPlan | None,
+        record: SessionRecord | None,
+    ) -> ReplaySession:  # fmt: skip
         builder = SessionBuilder(
             config, self.defaults, catalog, plan, self._wall, self._before_upkeep
         )
         branch = builder.build(Start(1, config.speed, config.start_paused))
         number = next(self._numbers)
-        return ReplaySession(f"s{number}", config, branch, builder, builder.dates())
+        return ReplaySession(f"s{number}", config, branch, builder, builder.dates(), record)
 
     def close(self) -> None:
         """Stop the session and refuse further ones; any thread, any number of times."""

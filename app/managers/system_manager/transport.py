@@ -24,8 +24,10 @@ from app.managers.data_manager.goals import BehindError, Goal, Place
 from app.managers.lifecycle import ENDED, State
 from app.managers.system_manager.branch import Branch
 from app.managers.system_manager.journal import Journal, Sent
+from app.managers.system_manager.session_record import SessionRecord
 from app.managers.system_manager.way_back import Builder, StoppedError, WayBack
 from app.managers.time_manager import View
+from app.runs.journal import EPOCH
 from app.times import format_time
 from app.trading.events import EventBase
 
@@ -53,8 +55,13 @@ class Shown(NamedTuple):
 class Transport:
     """Commands about time, whichever branch is there. Every method is thread-safe."""
 
-    def __init__(self, branch: Branch, builder: Builder) -> None:
+    def __init__(
+        self, branch: Branch, builder: Builder, record: SessionRecord | None = None
+    ) -> None:
+        """``record`` is that of a session without an engine: one for all its branches."""
         self.shown = Shown(branch)
+        self._record = record
+        self._attach_record(branch)
         self.journal = Journal()
         self._builder = builder
         self._lock = RLock()
@@ -152,7 +159,13 @@ class Transport:
         desk = branch.desk
         assert desk is not None
         place, seq = branch.coordinator.place, branch.view.seq
-        event = desk.publish(make, place.now_ns)
+
+        def make_noted(now_ns: int) -> EventBase:
+            made = make(now_ns)
+            branch.note_sent(made)
+            return made
+
+        event = desk.publish(make_noted, place.now_ns)
         self.journal.sent.append(Sent(place, seq, event, desk.orders_made))
 
     def run_to(self, goal: Goal) -> Future[Outcome]:
@@ -207,6 +220,15 @@ class Transport:
                 self._go_back(place, asked)
         _tell(told)
 
+    def _attach_record(self, branch: Branch) -> None:
+        """Whoever keeps the record hears what this branch is told from now on."""
+        record = self._record
+        if record is not None:
+            record.follow(branch)
+            branch.coordinator.attach_log(record, record.finish)
+        elif branch.desk is not None and branch.desk.record is not None:
+            branch.coordinator.attach_log(branch.desk.record)
+
     # -- the ground of commands, under the lock --------------------------------------------
 
     def _number(self) -> int:
@@ -238,6 +260,7 @@ class Transport:
 
     def _go_back(self, place: Place, asked: Future[Outcome]) -> None:
         branch = self.shown.branch
+        branch.coordinator.note("seek", Goal(place).described())
         self._back = back = WayBack(
             self._lock, self._builder, self.journal, branch.view.epoch + 1, place,
             (asked, self._number()), branch.coordinator.speed,
@@ -282,6 +305,8 @@ class Transport:
                 f"a seek to {format_time(back.place.now_ns)} began epoch {branch.view.epoch + 1}, "
                 "another run"
             )
+        if self._record is not None:
+            branch.coordinator.attach_log(None)  # the record goes on
         branch.close()
         if branch.coordinator.delivers:
             raise SessionFailedError("the merge thread did not stop: something holds it")
@@ -295,6 +320,8 @@ class Transport:
                 return
             place, epoch = branch.coordinator.place, branch.view.epoch
             self.journal.cut(epoch, place)
+            self._attach_record(branch)
+            branch.coordinator.note(EPOCH, {"speed": branch.coordinator.speed})
             self.shown = Shown(branch)
             self._back = self._thread = None
             self._answer(back, told, interrupted=bool(back.paused))
@@ -312,6 +339,8 @@ class Transport:
         """Without a branch to show: FAILED, or stopped where it was stopped."""
         with self._lock:
             self._back = self._thread = None
+            if self._record is not None:
+                self._record.finish("stopped" if self._closed or error is None else "failed", error)
             self.shown = Shown(self.shown.branch, error=None if self._closed else error)
             self._answer(back, told, interrupted=True)
             self._changed.notify_all()

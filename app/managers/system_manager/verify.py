@@ -6,7 +6,6 @@ the settings it hangs on. Data come from the catalog that the configuration or t
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +15,9 @@ from time import sleep
 
 import msgspec
 
-from app.catalog.location import redact_uri
-from app.errors import ConfigError, RequestError, RunError, SessionFailedError
+from app.errors import RequestError, SessionFailedError
+from app.managers.system_manager.recorded import lay_out, settings_for
+from app.managers.system_manager.replay_again import journal_of
 from app.managers.system_manager.verify_process import (
     ANSWER,
     Answer,
@@ -28,10 +28,9 @@ from app.managers.system_manager.verify_process import (
 from app.runs.diff import Difference
 from app.runs.folder import RunFolder
 from app.runs.manifest import NAME as MANIFEST
-from app.runs.manifest import Manifest, StrategyCopy, hash_file
+from app.runs.manifest import Manifest, RunKind, hash_file
 from app.runs.script import script_of
 from app.runs.verify import Verification, check_record, compare
-from app.trading.config import dump_yaml, parse_backtest_config
 from app.trading.sections import BacktestConfig
 from settings import Settings
 
@@ -65,18 +64,19 @@ class Verifier:
             folder = Path(name)
             (folder / _RUNS).mkdir()
             config, names = self._lay_out(manifest, folder / _STRATEGIES)
+            settings = settings_for(manifest, self._settings, self._catalog)
+            settings = settings.model_copy(update={"tapedeck_runs_database_url": None})
             job = VerifyJob(
                 self._record.path, folder / _RUNS, folder / ANSWER, folder / _STRATEGIES, config,
-                self._settings_for(manifest, config), "report.html" in manifest.files,
+                settings, "report.html" in manifest.files,
             )  # fmt: skip
-            script_of(self._record)  # what is wrong with it is told at once
             answer = self._execute(job, progress)
             again = _run_in(folder / _RUNS)
             if again is None:
                 raise RequestError(f"run {self._record.id} cannot be executed: {answer.error}")
             return compare(
                 self._record, again, digest=answer.digest, names=names,
-                edited=tuple(self._edited(manifest)),
+                edited=tuple(self._edited(manifest)), journal=answer.differences,
             )  # fmt: skip
 
     def stop(self) -> None:
@@ -85,57 +85,16 @@ class Verifier:
 
     # -- what it is made of --------------------------------------------------------------------
 
-    def _lay_out(self, manifest: Manifest, folder: Path) -> tuple[BacktestConfig, dict[str, str]]:
-        """The strategies to be executed, in a folder, under the names that the configuration has
-        for them; and those that were given another name, by it."""
-        config = _config_of(manifest)
-        names: dict[str, str] = {}
-        sections = []
-        for section, copy in zip(config.strategies, manifest.strategies, strict=True):
-            if _lies_elsewhere(copy):
-                renamed = f".{copy.id}/{Path(copy.file).name}"
-                names[renamed] = copy.file
-                section = section.model_copy(update={"file": renamed})
-            sections.append(section)
-            place = folder / section.file
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self._source(copy), place)
-        return config.model_copy(update={"strategies": sections}), names
-
-    def _source(self, copy: StrategyCopy) -> Path:
-        """The file to be executed for a strategy of the record."""
-        if self._strategies is None:
-            found = self._record.path / copy.copy
-            if not found.is_file():
-                raise RunError(f"{found}: is missing; the run cannot be executed without it")
-            return found
-        named = self._strategies / Path(copy.file).name
-        for found in (named,) if _lies_elsewhere(copy) else (self._strategies / copy.file, named):
-            if found.is_file():
-                return found
-        raise RequestError(f"there is no {named.name!r} in {self._strategies}")
-
-    def _settings_for(self, manifest: Manifest, config: BacktestConfig) -> Settings:
-        """Those of the record above this program's own."""
-        unknown = sorted(manifest.settings.keys() - Settings.model_fields.keys())
-        if unknown:
-            raise RunError(f"run {manifest.id} hangs on settings unknown here: {unknown}")
-        return self._settings.model_copy(
-            update={
-                **manifest.settings,
-                "data_catalog_uri": self._catalog or self._catalog_of(config),
-                "tapedeck_cache_dir": Path(self._settings.tapedeck_cache_dir).absolute(),
-                "tapedeck_runs_database_url": None,
-                "tapedeck_api_key": None,
-            }
-        )
-
-    def _catalog_of(self, config: BacktestConfig) -> str | None:
-        """The configuration's, or the settings'; a record has no keys to it, settings may."""
-        named, own = config.data.catalog, self._settings.data_catalog_uri
-        if named is None or (own is not None and redact_uri(own) == named):
-            return own
-        return named
+    def _lay_out(
+        self, manifest: Manifest, folder: Path
+    ) -> tuple[BacktestConfig | None, dict[str, str]]:
+        """What is wrong with the record is told at once. A replay has no configuration."""
+        if manifest.kind is RunKind.REPLAY:
+            journal_of(self._record)
+            return None, {}
+        found = lay_out(self._record, folder, self._strategies)
+        script_of(self._record)
+        return found
 
     def _edited(self, manifest: Manifest) -> Iterator[Difference]:
         """Strategy files of the user that are not the recorded ones any more."""
@@ -174,21 +133,6 @@ class Verifier:
             if told is not None and progress is not None:
                 progress(float(told["fraction"]))
             sleep(_LOOK_S)
-
-
-def _lies_elsewhere(copy: StrategyCopy) -> bool:
-    """Its name leads out of the configuration's folder."""
-    file = Path(copy.file)
-    return file.is_absolute() or ".." in file.parts
-
-
-def _config_of(manifest: Manifest) -> BacktestConfig:
-    name = f"the configuration of run {manifest.id}"
-    config = parse_backtest_config(dump_yaml(manifest.config), name)
-    named = [(s.id, s.file) for s in config.strategies]
-    if named != [(s.id, s.file) for s in manifest.strategies]:
-        raise ConfigError([f"{name}: its strategies are not those of the manifest"])
-    return config
 
 
 def _run_in(runs: Path) -> RunFolder | None:

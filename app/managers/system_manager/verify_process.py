@@ -20,7 +20,10 @@ from app.managers.system_manager.backtest import BacktestEngine
 from app.managers.system_manager.desk import TradingDesk
 from app.managers.system_manager.plan import TradingPlan
 from app.managers.system_manager.reenact import Reenactment
+from app.managers.system_manager.replay_again import ReplayAgain, journal_of
+from app.managers.system_manager.session_record import RecordPlan, wish_of
 from app.model import Dictionary
+from app.runs.diff import Difference
 from app.runs.folder import RunFolder
 from app.runs.manifest import as_json, write_whole
 from app.runs.script import script_of
@@ -35,22 +38,25 @@ _NAME = "app.managers.system_manager.verify_process"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """``digest`` is that of the items up to where the recorded run was stopped."""
+    """``digest`` is that of the items up to where the recorded run was stopped; ``differences``
+    are places of a replay's journal."""
 
     digest: str | None = None
     error: str | None = None
+    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True)
 class VerifyJob:
     """A recorded run, and where the second one goes: its store and its answer. The strategy
-    files are below ``folder``. It may hold keys to a catalog: they show in no text of it."""
+    files are below ``folder``; a replay has no configuration. It may hold keys to a catalog: they
+    show in no text of it."""
 
     recorded: Path
     runs: Path
     answer: Path
     folder: Path
-    config: BacktestConfig = field(repr=False)
+    config: BacktestConfig | None = field(repr=False)
     settings: Settings = field(repr=False)
     report: bool
 
@@ -77,6 +83,18 @@ def hand_over(process: subprocess.Popen[bytes], job: VerifyJob) -> None:
 
 def execute(job: VerifyJob) -> Answer:
     """Carry out a job in this process."""
+    store = RunStore(job.runs)
+    try:
+        return _backtest(job, store) if job.config is not None else _replay(job, store)
+    except TapedeckError as error:
+        return Answer(error=str(error))
+    except Exception as error:
+        return Answer(error=f"{type(error).__name__}: {error}")
+    finally:
+        store.close()
+
+
+def _backtest(job: VerifyJob, store: RunStore) -> Answer:
     script = script_of(RunFolder(job.recorded))
     made: list[Reenactment] = []
 
@@ -84,18 +102,20 @@ def execute(job: VerifyJob) -> Answer:
         made.append(Reenactment(desk, words, script))
         return made[0]
 
-    store = RunStore(job.runs)
-    try:
-        plan = TradingPlan(job.config, job.folder, store, job.report, between=between)
-        engine = BacktestEngine(plan, job.settings)
-        engine.run(lambda _: engine.stop() if made and made[0].over else None)
-    except TapedeckError as error:
-        return Answer(error=str(error))
-    except Exception as error:
-        return Answer(error=f"{type(error).__name__}: {error}")
-    finally:
-        store.close()
+    assert job.config is not None
+    plan = TradingPlan(job.config, job.folder, store, job.report, between=between)
+    engine = BacktestEngine(plan, job.settings)
+    engine.run(lambda _: engine.stop() if made and made[0].over else None)
     return Answer(digest=made[0].digest)
+
+
+def _replay(job: VerifyJob, store: RunStore) -> Answer:
+    recorded = RunFolder(job.recorded)
+    manifest = recorded.manifest
+    wish, told = wish_of(manifest.config, recorded.path), journal_of(recorded)
+    again = ReplayAgain(wish, told, job.settings)
+    again.run(RecordPlan(store, wish, manifest.config["catalog"], told=told), manifest.state)
+    return Answer(differences=tuple(again.differences))
 
 
 def enter() -> None:

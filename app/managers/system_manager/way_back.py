@@ -143,6 +143,9 @@ class WayBack:
 def _send(hidden: Branch, sent: Sent) -> Future[Outcome]:
     desk = hidden.desk
     assert desk is not None
-    return hidden.coordinator.call(
-        lambda: desk.republish(sent.event, sent.place.now_ns, sent.orders_made)
-    )
+
+    def again() -> None:
+        hidden.note_sent(sent.event)
+        desk.republish(sent.event, sent.place.now_ns, sent.orders_made)
+
+    return hidden.coordinator.call(again)

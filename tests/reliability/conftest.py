@@ -1,0 +1,34 @@
+"""One small catalog, and a real server over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from settings import Settings
+from tests.client.small_catalog import write_small_catalog
+from tests.conftest import StartServer
+from tests.reliability.deck import Deck
+from tests.runs.jobs import settings_for, write_configs
+
+
+@pytest.fixture(scope="session")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two symbols and two days; never changed."""
+    return write_small_catalog(tmp_path_factory.mktemp("reliability"))
+
+
+@pytest.fixture
+def deck(server: StartServer, catalog: Path, tmp_path: Path) -> Iterator[Deck]:
+    url = server(catalog, tapedeck_configs_dir=write_configs(tmp_path / "configs"))
+    found = Deck(url, tmp_path / "runs")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def settings(catalog: Path, tmp_path: Path) -> Settings:
+    """Those of a program over the same catalog and runs."""
+    return settings_for(catalog, tmp_path)
