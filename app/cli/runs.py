@@ -166,8 +166,8 @@ def resume(
     """Execute an interrupted run again, to its end, told what it was told before.
 
     What was recorded stays until the new record is complete and begins the same. Exit code 0 where
-    it completed, 1 where it failed or differs, 2 where it cannot be resumed, 130 after Ctrl-C or
-    SIGTERM: it is then interrupted as before.
+    it has ended well, 1 where it failed or differs, 2 where it cannot be resumed, 130 after Ctrl-C
+    or SIGTERM: it is then interrupted as before.
     """
     from app.cli.stopping import run_stoppable
     from app.managers.system_manager.resume import ResumeJob, Resumption
@@ -187,6 +187,8 @@ def resume(
 
 
 def _print_resumed(found: Manifest, json: bool) -> None:
+    from app.runs.folder import STOPPED_AGAIN
+
     if json:
         fields = ("id", "state", "cause", "events", "digest", "events_digest")
         print_json({name: getattr(found, name) for name in fields})
@@ -197,9 +199,8 @@ def _print_resumed(found: Manifest, json: bool) -> None:
                 typer.echo(f"{name} {value}")
         if found.cause is not None:
             typer.echo(f"tapedeck: {' '.join(found.cause.split())}", err=True)
-    if found.state != "completed":
-        stopped = found.cause is not None and found.cause.endswith("stopped")
-        raise typer.Exit(INTERRUPTED if stopped else FAILURE)
+    if found.state not in ("completed", "stopped"):
+        raise typer.Exit(INTERRUPTED if found.cause == STOPPED_AGAIN else FAILURE)
 
 
 @cli.command("submit", epilog="Example: tapedeck runs submit sma_cross.yaml --set backtest.seed=7")

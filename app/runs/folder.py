@@ -46,6 +46,7 @@ SUMMARY = "summary.json"
 LOCK = "run.lock"
 AGAIN = ".again"
 GONE = "its process was gone"
+STOPPED_AGAIN = "its resumption was stopped"
 _PROGRESS, _CANCEL, _TAKEN = "progress.json", "cancel", "taken"
 _WHILE_RUNNING = (_PROGRESS, _CANCEL, _TAKEN, LOCK)
 _NO_ARTIFACTS = frozenset({NAME, *_WHILE_RUNNING})
@@ -215,7 +216,7 @@ class RunHandle(RunFolder):
             raise StateError(f"run {self.id} cannot end as {state}", state)
         try:
             if self.resumes:
-                return self.interrupt(_text(cause) or f"{GONE}; to resume it was {state}")
+                return self.interrupt(_text(cause) or STOPPED_AGAIN)
             return self._end(state, cause, events, digest, events_digest, summary)
         finally:
             self.release()  # a manifest that cannot be written says that it runs; nobody does

@@ -32,6 +32,7 @@ from app.trading.events import (
 
 _Request = OrderRequestEvent | CancelRequestEvent
 _EDGES = frozenset({DayOpenEvent.topic(), DayEndEvent.topic()})
+_END = BacktestEndEvent.topic()
 _CUES = {kind.topic() for kind in (OrderRequestEvent, CancelRequestEvent, BacktestEndEvent)}
 _WANTED = pa.array(sorted(_EDGES | _CUES))
 _decode_any = msgspec.json.Decoder(_Request | ModifyRequestEvent).decode
@@ -58,8 +59,8 @@ class Script(NamedTuple):
 
 
 def script_of(run: RunFolder, *, to_the_end: bool = False) -> Script:
-    """What a run was told from outside, and where it was stopped, or its record ends; not that
-    ``to_the_end``, for one that is to go on from there.
+    """What a run was told from outside, and where it was stopped, or its record ends; not where
+    that ends ``to_the_end``, for one that is to go on from there.
 
     RequestError where it ended before its first day.
     """
@@ -85,6 +86,12 @@ def script_of(run: RunFolder, *, to_the_end: bool = False) -> Script:
     if manifest.state is RunState.INTERRUPTED:
         return Script(tuple(cues), sum(batch.num_rows for batch in run.batches("events")))
     return Script(tuple(cues))
+
+
+def ends_as_stopped(run: RunFolder) -> bool:
+    """Whether the events of a run end with its being stopped."""
+    ends = (_decode(payload) for kind, payload in _wanted(run) if kind == _END)
+    return any(isinstance(e, BacktestEndEvent) and e.outcome == RunState.STOPPED for e in ends)
 
 
 def _cue(entry: Entry) -> Cue:

@@ -95,21 +95,17 @@ def _distinct(pairs: Any) -> list[Any]:
 
 
 def compare(
-    recorded: RunFolder, again: RunFolder, *, digest: str | None = None,
-    names: Mapping[str, str] | None = None, edited: tuple[Difference, ...] = (),
-    journal: tuple[Difference, ...] = (),
+    recorded: RunFolder, again: RunFolder, *, names: Mapping[str, str] | None = None,
+    edited: tuple[Difference, ...] = (), journal: tuple[Difference, ...] = (),
 ) -> Verification:  # fmt: skip
     """Compare a run that ``check_record`` let pass with the one that executed it again.
 
-    ``digest`` is that of the second run's items, where its manifest does not have it; ``names``
-    are those that it gave to strategy files, with those in the record; ``journal`` is what was
-    found while it followed that.
+    ``names`` are those that it gave to strategy files, with those in the record; ``journal`` is
+    what was found while it followed that.
     """
     first, second = recorded.manifest, again.manifest
     first = msgspec.structs.replace(first, cause=_cause(first.cause, {}))
-    second = msgspec.structs.replace(
-        second, digest=digest or second.digest, cause=_cause(second.cause, names or {})
-    )
+    second = msgspec.structs.replace(second, cause=_cause(second.cause, names or {}))
     broken = tuple(recorded.check())
     count, event = _first_event(recorded, again, first.state, names or {})
     came_to = (*journal, *_outcome(first, second), *_tables(recorded, again, first.state))

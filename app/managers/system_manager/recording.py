@@ -27,10 +27,11 @@ from app.managers.system_manager.config import ResolvedConfig
 from app.managers.time_manager import View
 from app.model import Flag, Items, StreamType
 from app.runs.events_digest import payload_of
-from app.runs.folder import RunFolder, RunHandle
+from app.runs.folder import STOPPED_AGAIN, RunFolder, RunHandle
 from app.runs.journal import END, Entry, JournalFile, entry_of, without_end
 from app.runs.manifest import DataFile, RunState
 from app.runs.report import DayFacts, PriceColumns, ReportInput, write_report
+from app.runs.script import ends_as_stopped
 from app.runs.spec import RunSpec, StrategyFile
 from app.runs.store import RunStore
 from app.runs.verify import differs_from_prefix
@@ -96,6 +97,10 @@ class Recording:
             if not self._over:
                 self._handle.note_progress(progress._asdict())
 
+    def end_with(self, digest: str) -> None:
+        """Its end is known before the session's: ``digest`` is that of the items up to there."""
+        self._digest = lambda: digest
+
     # -- what it was told ------------------------------------------------------------------------
 
     def applied(self, name: str, args: Mapping[str, Any], place: Place, view: View) -> None:
@@ -152,10 +157,12 @@ class Recording:
     def _take_the_place(self, outcome: str, cause: str | None) -> str | None:
         """Of a run that was interrupted: put what came in the place of its old files; the cause.
 
-        Not where it differs from them, and not where it was stopped before its end.
+        Not where it differs from them, and not where it was stopped, unless it had been before.
         """
-        if not self._handle.resumes or outcome == RunState.STOPPED:
+        if not self._handle.resumes:
             return cause
+        if outcome == RunState.STOPPED and not ends_as_stopped(self._handle):
+            return STOPPED_AGAIN
         found = differs_from_prefix(self._handle, RunFolder(self._into))
         if found is not None:
             return found
@@ -191,7 +198,7 @@ class Recording:
             benchmark=self._benchmark(days),
             provenance={"Items digest": digest, "Events digest": self.events_digest or ""},
         )
-        return write_report(self._into, facts)
+        return write_report(self._into, facts, self.folder)
 
     def _traded(self) -> list[str]:
         """Symbols with a fill, those with most fills first."""

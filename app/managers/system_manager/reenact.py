@@ -16,12 +16,11 @@ _EVER_NS = 2**63 - 1
 
 class Reenactment:
     """A ``WindowWorker`` before a desk. Where the first run was stopped it ends the desk, to the
-    same event, and takes nothing more: ``over``; ``digest`` is then that of the items up to there.
+    same event, and takes nothing more: ``over``.
     """
 
     def __init__(self, desk: TradingDesk, words: Dictionary, script: Script) -> None:
         self.over = False
-        self.digest: str | None = None
         self._desk = desk
         self._cues, self._most = deque(script.cues), script.most_events
         self._edges = 0  # openings and ends of days
@@ -103,8 +102,8 @@ class Reenactment:
         """End as the first run did: with its clock at this time."""
         self.over = True
         self._desk.why_stopped = cause
-        if self._items is not None:
-            self.digest = self._items.text()
+        if self._items is not None and self._desk.record is not None:
+            self._desk.record.end_with(self._items.text())
         if self._desk.engine.now_ns < at_ns:
             self._desk.advance(at_ns)
         self._desk.finish("stopped", None)

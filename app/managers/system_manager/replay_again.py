@@ -18,13 +18,14 @@ from app.managers.system_manager.session import ReplaySession
 from app.managers.system_manager.session_record import RecordPlan, SessionRecord
 from app.managers.system_manager.system_manager import SystemManager
 from app.runs.diff import Difference
-from app.runs.folder import RunFolder
-from app.runs.journal import JOURNAL, Entry, without_end
+from app.runs.folder import STOPPED_AGAIN, RunFolder
+from app.runs.journal import END, JOURNAL, Entry, without_end
 from app.runs.manifest import RunState
 from settings import Settings
 
 _PROGRESS_S = 0.25
 OnProgress = Callable[[Progress], None]
+Tell = Callable[[], None]
 
 
 class ReplayAgain:
@@ -37,10 +38,10 @@ class ReplayAgain:
         self._lock, self._stopped = Lock(), False
 
     def run(
-        self, plan: RecordPlan, ended_as: RunState, progress: OnProgress | None = None
+        self, plan: RecordPlan, outcome: RunState, progress: OnProgress | None = None
     ) -> SessionRecord:
-        """Go along the journal, then to the end of a run that ``ended_as`` this; one that was
-        stopped, or only goes as far as its journal, is stopped there. Blocks.
+        """Go along the journal, then to the end of a run that came to this ``outcome``; one that
+        was stopped, or only goes as far as its journal, is stopped there. Blocks.
 
         Where it differs from its journal it is stopped as well. SessionFailedError where it was
         told to stop before it began.
@@ -49,9 +50,19 @@ class ReplayAgain:
             session = self._start(plan)
             record = session.record
             assert record is not None
-            self._follow(session, record, progress)
+
+            def tell() -> None:
+                now = session.status().progress
+                if not session.ended:
+                    record.note_progress(now)
+                if progress is not None:
+                    progress(now)
+                if record.cancelled:
+                    self.stop()
+
+            self._follow(session, record, tell)
             if not self.differences:
-                self._end(session, ended_as, progress)
+                self._end(session, outcome, tell)
             session.stop()
             return record
         finally:
@@ -63,7 +74,7 @@ class ReplayAgain:
             self._stopped = True
             session = self._manager.session
         if session is not None:
-            session.stop()
+            _give_up(session)
 
     def _start(self, plan: RecordPlan) -> ReplaySession:
         with self._lock:
@@ -77,24 +88,22 @@ class ReplayAgain:
         """It was told to while it started."""
         with self._lock:
             if self._stopped:
-                session.stop()
+                _give_up(session)
 
-    def _follow(
-        self, session: ReplaySession, record: SessionRecord, progress: OnProgress | None
-    ) -> None:
+    def _follow(self, session: ReplaySession, record: SessionRecord, tell: Tell) -> None:
         """To each place of the journal, in order of time."""
         for entry in sorted(self._told, key=lambda e: e.place):
             if not _go(session, entry):
                 return
             self._compare(entry, session)
-            _tell(session, progress)
             if self.differences:
                 found = self.differences[0]
-                record.differs = (
+                record.refused = (
                     f"executed again, it differs from its journal in {found.path}: "
                     f"{found.a!r} is now {found.b!r}"
                 )
                 return
+            tell()
 
     def _compare(self, entry: Entry, session: ReplaySession) -> None:
         view = session.view()
@@ -103,15 +112,13 @@ class ReplayAgain:
             number = self._told.index(entry) + 1
             self.differences.append(Difference(f"journal[{number}]", said, came))
 
-    def _end(
-        self, session: ReplaySession, ended_as: RunState, progress: OnProgress | None
-    ) -> None:
+    def _end(self, session: ReplaySession, outcome: RunState, tell: Tell) -> None:
         """Where it ended, which may lie before other places."""
-        if ended_as in (RunState.COMPLETED, RunState.FAILED):
+        if outcome in (RunState.COMPLETED, RunState.FAILED):
             if session.state is State.PAUSED:
                 session.resume()
             while not session.wait(_PROGRESS_S):
-                _tell(session, progress)
+                tell()
         elif self._told:
             _go(session, self._told[-1])
 
@@ -126,9 +133,11 @@ def _go(session: ReplaySession, entry: Entry) -> bool:
     return True
 
 
-def _tell(session: ReplaySession, progress: OnProgress | None) -> None:
-    if progress is not None:
-        progress(session.status().progress)
+def _give_up(session: ReplaySession) -> None:
+    record = session.record
+    if record is not None and record.refused is None:
+        record.refused = STOPPED_AGAIN
+    session.stop()
 
 
 def journal_of(run: RunFolder) -> Sequence[Entry]:
@@ -137,4 +146,11 @@ def journal_of(run: RunFolder) -> Sequence[Entry]:
     found = run.journal()
     if found is None:
         raise RunError(f"{run.path / JOURNAL}: is missing; the run cannot be executed without it")
-    return without_end(found) if run.manifest.state is RunState.FAILED else found
+    return without_end(found) if ended_as(found) is RunState.FAILED else found
+
+
+def ended_as(journal: Sequence[Entry]) -> RunState | None:
+    """The outcome in its last line; None where it has none."""
+    if not journal or journal[-1].command != END:
+        return None
+    return RunState(journal[-1].args["outcome"])

@@ -14,13 +14,16 @@ from pathlib import Path
 from threading import Lock
 
 from app.errors import NotFoundError, SessionFailedError, StateError
+from app.managers.data_manager.worker import WindowWorker
 from app.managers.system_manager.answers import Progress
 from app.managers.system_manager.backtest import BacktestEngine, open_store
-from app.managers.system_manager.plan import Between, TradingPlan
+from app.managers.system_manager.desk import TradingDesk
+from app.managers.system_manager.plan import TradingPlan
 from app.managers.system_manager.recorded import lay_out, settings_for
 from app.managers.system_manager.reenact import Reenactment
-from app.managers.system_manager.replay_again import ReplayAgain, journal_of
+from app.managers.system_manager.replay_again import ReplayAgain, ended_as
 from app.managers.system_manager.session_record import RecordPlan, wish_of
+from app.model import Dictionary
 from app.runs.folder import RunFolder
 from app.runs.journal import without_end
 from app.runs.manifest import Manifest, RunKind, RunState
@@ -86,19 +89,29 @@ class Resumption:
         self, store: RunStore, run: RunFolder, folder: Path, progress: OnProgress | None
     ) -> None:
         config, _ = lay_out(run, folder)
+        told = _Told(run)
         plan = TradingPlan(
-            config, folder, store, run.manifest.report, queued=run.id, between=_between(run)
+            config, folder, store, run.manifest.report, queued=run.id, between=told.between
         )
         engine = BacktestEngine(plan, self._settings(run))
         self._begin(engine)
-        engine.run(progress)
+
+        def tell(now: Progress) -> None:
+            if progress is not None:
+                progress(now)
+            if told.over:
+                engine.stop()
+
+        engine.run(tell)
 
     def _replay(self, store: RunStore, run: RunFolder, progress: OnProgress | None) -> None:
-        wish, told = wish_of(run.manifest.config, run.path), without_end(journal_of(run))
+        wish, told = wish_of(run.manifest.config, run.path), run.journal() or ()
+        if ended_as(told) is RunState.FAILED:  # how far it had read is chance
+            told = without_end(told)
         again = ReplayAgain(wish, told, self._settings(run))
         self._begin(again)
         plan = RecordPlan(store, wish, queued=run.id, told=told)
-        again.run(plan, RunState.COMPLETED, progress)
+        again.run(plan, ended_as(told) or RunState.COMPLETED, progress)
 
     def _settings(self, run: RunFolder) -> Settings:
         return settings_for(run.manifest, self._job.settings, self._job.catalog)
@@ -110,10 +123,21 @@ class Resumption:
             self._engine = engine
 
 
-def _between(run: RunFolder) -> Between | None:
-    """What tells the desk again what it was told; None where that was nothing."""
-    script = script_of(run, to_the_end=True)
-    return (lambda desk, words: Reenactment(desk, words, script)) if script.cues else None
+class _Told:
+    """What tells the desk again what it was told."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._script = script_of(run, to_the_end=True)
+        self._made: Reenactment | None = None
+
+    def between(self, desk: TradingDesk, words: Dictionary) -> WindowWorker:
+        self._made = Reenactment(desk, words, self._script)
+        return self._made
+
+    @property
+    def over(self) -> bool:
+        """Whether it was told to stop."""
+        return self._made is not None and self._made.over
 
 
 def _call_off(store: RunStore, run_id: str, cause: str) -> None:

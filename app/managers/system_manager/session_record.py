@@ -14,6 +14,7 @@ from typing import Any
 from app.catalog.store import Catalog
 from app.errors import RunError
 from app.managers.data_manager.goals import Place
+from app.managers.system_manager.answers import Progress
 from app.managers.system_manager.branch import Branch
 from app.managers.system_manager.config import ResolvedConfig, SessionConfig, SessionDefaults
 from app.managers.system_manager.recording import data_files, failing, take_run
@@ -39,7 +40,7 @@ class SessionRecord:
         told: Sequence[Entry] | None = None,
     ) -> None:  # fmt: skip
         self.summary: dict[str, Any] = {}
-        self.differs: str | None = None  # why one that is resumed is not what was recorded
+        self.refused: str | None = None  # why one that is resumed is not to take its old place
         self._store, self._spec, self._first_day, self._told = store, spec, first_day, told
         self._branch: Branch | None = None
         self._begin(store.create(spec) if handle is None else handle)
@@ -64,6 +65,15 @@ class SessionRecord:
         seen = view.epoch, view.seq, view.digest
         self._journal.write(entry_of(name, args, place, self._first_day, seen))
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked the run to stop, through the store."""
+        return self._handle.cancelled
+
+    def note_progress(self, progress: Progress) -> None:
+        """Let others see how far the run is, through the store; before it ends."""
+        self._handle.note_progress(progress._asdict())
+
     def finish(self, outcome: str, cause: BaseException | None) -> None:
         """The session has ended, or never began; once, further calls do nothing."""
         if self._over:
@@ -74,11 +84,11 @@ class SessionRecord:
         self.summary = {"outcome": outcome, **self._counts()}
         said = None if cause is None else f"{type(cause).__name__}: {cause}"
         try:
-            if self._handle.resumes and outcome != RunState.STOPPED and self.differs is None:
+            if self._handle.resumes and self.refused is None:
                 self._handle.adopt()
         finally:
             self._store.finish(
-                self._handle, RunState(outcome), cause=self.differs or said, digest=digest,
+                self._handle, RunState(outcome), cause=self.refused or said, digest=digest,
                 summary=self.summary,
             )  # fmt: skip
 

@@ -75,8 +75,8 @@ class Verifier:
             if again is None:
                 raise RequestError(f"run {self._record.id} cannot be executed: {answer.error}")
             return compare(
-                self._record, again, digest=answer.digest, names=names,
-                edited=tuple(self._edited(manifest)), journal=answer.differences,
+                self._record, again, names=names, edited=tuple(self._edited(manifest)),
+                journal=answer.differences,
             )  # fmt: skip
 
     def stop(self) -> None:

@@ -38,10 +38,8 @@ _NAME = "app.managers.system_manager.verify_process"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """``digest`` is that of the items up to where the recorded run was stopped; ``differences``
-    are places of a replay's journal."""
+    """``differences`` are places of a replay's journal."""
 
-    digest: str | None = None
     error: str | None = None
     differences: tuple[Difference, ...] = ()
 
@@ -106,7 +104,7 @@ def _backtest(job: VerifyJob, store: RunStore) -> Answer:
     plan = TradingPlan(job.config, job.folder, store, job.report, between=between)
     engine = BacktestEngine(plan, job.settings)
     engine.run(lambda _: engine.stop() if made and made[0].over else None)
-    return Answer(digest=made[0].digest)
+    return Answer()
 
 
 def _replay(job: VerifyJob, store: RunStore) -> Answer:

@@ -15,16 +15,17 @@ from app.runs.report.summary import read_run, summary_of
 __all__ = ["DayFacts", "PriceColumns", "ReportInput", "write_report"]
 
 
-def write_report(folder: Path, facts: ReportInput) -> dict[str, Any]:
+def write_report(folder: Path, facts: ReportInput, made_of: Path | None = None) -> dict[str, Any]:
     """Write the report of the run in ``folder`` and return its summary, ready for JSON.
 
-    Reads the run's Parquet files and the configuration in ``manifest.json``. A statistic that is
+    Reads the run's Parquet files and the configuration in ``manifest.json``, which may lie in
+    another folder, ``made_of``. A statistic that is
     not defined is None and has its reason under ``not_defined``. A file that is missing or cannot
     be used raises RunError.
     """
     run = read_run(folder, facts)
     summary = summary_of(run)
-    html = page(run, summary, read_config(folder))
+    html = page(run, summary, read_config(made_of or folder))
     write_trades(folder / "trades.csv", run)
     write_equity(folder / "equity.csv", run)
     write_whole(folder / "report.html", html.encode())

@@ -1,0 +1,365 @@
+"""kill -9 at any moment: a deed in a process of its own, ended in its middle, and what it left.
+
+By hand, as many times as wanted, of all deeds or some: ``python -m tests.reliability.killed 200``
+or ``... 40 backtest import``. ``--seed`` gives other moments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow.parquet as pq
+
+from app.runs.folder import RunFolder
+from app.runs.journal import END
+from app.runs.manifest import RunState
+from app.runs.store import RunStore
+from tests.client.small_catalog import DAYS, write_small_catalog
+from tests.runs.jobs import write_catalog, write_configs
+
+ROOT = Path(__file__).parents[2]
+CLI = (sys.executable, "-m", "app.cli")
+CSV_DAYS = 25
+FROM = "2013-09-16"
+_WAIT_S = 60.0
+_BEFORE = 0.1  # of the kills come before the work of a command begins
+
+
+class BrokenPromiseError(AssertionError):
+    """A promise that was not kept."""
+
+
+def expect(fulfilled: object, said: str) -> None:
+    if not fulfilled:
+        raise BrokenPromiseError(said)
+
+
+@dataclass
+class Bench:
+    """Data and settings that all deeds share, and what came of each where it was not killed."""
+
+    work: Path
+    whole: dict[str, Any] = field(default_factory=dict)
+    took_s: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        write_catalog(write_small_catalog(self.work / "catalog"))
+        write_configs(self.work / "configs")
+        source = self.work / "csv"
+        source.mkdir()
+        rows = (
+            f"2024-03-{1 + day:02}T{15 + minute // 60}:{minute % 60:02}:00Z,1,2,1,2,{day + minute}"
+            for day in range(CSV_DAYS)
+            for minute in range(120)
+        )
+        (source / "X.csv").write_text("\n".join(["ts,open,high,low,close,volume", *rows]))
+
+    def environment(self, runs: Path) -> dict[str, str]:
+        return os.environ | {
+            "PYTHONPATH": str(ROOT), "TAPEDECK_CACHE_DIR": str(self.work / "cache"),
+            "TAPEDECK_RUNS_DIR": str(runs), "DATA_CATALOG_URI": str(self.work / "catalog"),
+            "TAPEDECK_CONFIGS_DIR": str(self.work / "configs"), "TAPEDECK_PORT": "0",
+            "LOG_LEVEL": "error",
+        }  # fmt: skip
+
+    def start(self, runs: Path, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*CLI, *arguments], cwd=self.work, env=self.environment(runs), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def done(self, runs: Path, *arguments: str) -> str:
+        """What a command prints; it is to succeed."""
+        made = subprocess.run(
+            [*CLI, *arguments], cwd=self.work, env=self.environment(runs), text=True,
+            capture_output=True, timeout=_WAIT_S, check=False,
+        )  # fmt: skip
+        expect(made.returncode == 0, f"{arguments}: {made.returncode}\n{made.stdout}{made.stderr}")
+        return made.stdout
+
+
+# -- what is left ----------------------------------------------------------------------------------
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def came_to(run: RunFolder) -> dict[str, Any]:
+    """All that two runs of one input share: every file but the manifest, events without wall
+    time, and of the manifest what it says of the result."""
+    manifest = run.manifest
+    files = {name: (run.path / name).read_bytes() for name in manifest.files}
+    if files.pop("events.parquet", None) is not None:
+        events = pq.read_table(run.path / "events.parquet")
+        files["events"] = events.drop_columns(["ts_created_ns"]).to_pydict()
+    return {
+        "state": manifest.state, "cause": manifest.cause, "events": manifest.events,
+        "digest": manifest.digest, "events_digest": manifest.events_digest, "files": files,
+    }  # fmt: skip
+
+
+def only_run(store: RunStore) -> RunFolder | None:
+    found = store.list()
+    expect(len(found) <= 1, f"{len(found)} runs of one deed")
+    return store.open(found[0].id) if found else None
+
+
+def wait(process: subprocess.Popen[str], folder: Path, pattern: str, after_s: float) -> None:
+    """Until its work shows, or it has ended, and then for so long; below 0, for so long before."""
+    end_s = time.monotonic() + (-after_s if after_s < 0 else _WAIT_S)
+    while process.poll() is None and time.monotonic() < end_s:
+        if folder.is_dir() and next(folder.glob(pattern), None) is not None:
+            break
+        time.sleep(0.001)
+    if after_s > 0:
+        time.sleep(after_s)
+
+
+def kill(process: subprocess.Popen[str]) -> bool:
+    """Whether it was still there."""
+    was_there = process.poll() is None
+    process.kill()
+    process.wait(_WAIT_S)
+    return was_there
+
+
+# -- the deeds -------------------------------------------------------------------------------------
+
+
+def run_deed(bench: Bench, name: str, *arguments: str) -> Callable[[Path, float], str]:
+    """A command that leaves a run; where it was killed that is resumed."""
+
+    def do(work: Path, after_s: float) -> str:
+        runs = work / "runs"
+        with bench.start(runs, *arguments) as process:
+            wait(process, runs, "*/manifest.json", after_s)
+            kill(process)
+        return resumed(bench, name, runs)
+
+    return do
+
+
+def resumed(bench: Bench, name: str, runs: Path) -> str:
+    """What the next start finds, and that it comes to the same once it is resumed."""
+    store = RunStore(runs)
+    try:
+        store.mark_interrupted()
+        run = only_run(store)
+        if run is None:
+            return "before its record began"
+        state = run.manifest.state
+        if state is RunState.INTERRUPTED:
+            listed = json.loads(bench.done(runs, "runs", "list", "--json"))["runs"]
+            expect([r["state"] for r in listed] == ["interrupted"], f"listed as {listed}")
+            bench.done(runs, "runs", "resume", run.id)
+        expect(run.check() == [], f"{run.id}: {run.check()}")
+        expect(came_to(run) == bench.whole[name], f"{run.path} came to something else")
+        expect(not (run.path / ".again").exists(), "the second record was left")
+        return str(state)
+    finally:
+        store.close()
+
+
+def session_deed(bench: Bench, during_shutdown: bool) -> Callable[[Path, float], str]:
+    """A server that is told things; it is killed among them, or while it shuts down."""
+
+    def do(work: Path, after_s: float) -> str:
+        runs = work / "runs"
+        with serving(bench, runs) as (process, http):
+            kind = random.choice(["replay", "backtest"])
+            answered = tell(http, kind, process, None if during_shutdown else after_s)
+            if during_shutdown:
+                process.send_signal(signal.SIGTERM)
+                time.sleep(after_s)
+            kill(process)
+        return kind + " " + taken_up(bench, runs, answered)
+
+    return do
+
+
+@contextmanager
+def serving(bench: Bench, runs: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    with bench.start(runs, "serve", "--port", "0") as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            url = line[line.index("http://") :].strip()
+            with httpx.Client(base_url=url, timeout=_WAIT_S) as http:
+                yield process, http
+        finally:
+            process.kill()
+
+
+def tell(
+    http: httpx.Client, kind: str, process: subprocess.Popen[str], kill_after_s: float | None
+) -> int:
+    """Commands until the server is gone; how many orders it answered."""
+    symbols = {"symbols": ["AIG"], "start": DAYS[0], "end": DAYS[1]}
+    body = {"config": "once.yaml"} if kind == "backtest" else symbols
+    begin = {**body, "speed": 0, "start_paused": True, "record": True}
+    orders = 0
+    until_s = time.monotonic() + (kill_after_s or 0.0)
+    try:
+        http.post("/session", json=begin).raise_for_status()
+        for number in range(10 if kill_after_s is None else 10_000):
+            if kill_after_s is not None and time.monotonic() >= until_s:
+                process.kill()
+            http.post("/session/step", json={"unit": "bar", "count": 1 + number % 3})
+            if kind == "backtest" and number % 2:
+                sent = {"symbol": "AIG", "side": "buy", "quantity": 1 + number % 5}
+                orders += http.post("/session/orders", json=sent).is_success
+            if number % 7 == 6:
+                http.post("/session/seek", json={"time": f"{DAYS[0]}T14:00:00Z"})
+    except httpx.TransportError:
+        return orders
+    return orders
+
+
+def taken_up(bench: Bench, runs: Path, orders: int) -> str:
+    """Every run of the session has ended, or is resumed; each is verified, and every order that
+    was answered stands in a journal."""
+    store = RunStore(runs)
+    try:
+        store.mark_interrupted()
+        records = store.list()
+        states = Counter(str(record.state) for record in records)
+        lines = [e for r in records for e in store.open(r.id).journal() or ()]
+        sent = sum(entry.command == "order_request" for entry in lines)
+        expect(sent >= orders, f"{orders} orders were answered, {sent} are in the journals")
+        for record in records:
+            run = store.open(record.id)
+            if record.state is RunState.INTERRUPTED:
+                before = told(run)
+                bench.done(runs, "runs", "resume", run.id)
+                after = told(run)
+                expect(after == before, f"{run.id}: told {before}, then {after}")
+                ended = (RunState.COMPLETED, RunState.STOPPED)
+                expect(run.manifest.state in ended, f"{run.id}: {run.manifest.cause}")
+            bench.done(runs, "verify", run.id)
+            expect(run.check() == [], f"{run.id}: {run.check()}")
+        return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no run"
+    finally:
+        store.close()
+
+
+def told(run: RunFolder) -> list[str]:
+    """The commands of a journal, without its end."""
+    return [str(entry) for entry in run.journal() or () if entry.command != END]
+
+
+def catalog_deed(bench: Bench, name: str, *arguments: str) -> Callable[[Path, float], str]:
+    """A command that writes a catalog: what stands there is whole, and once more is all of it."""
+
+    def do(work: Path, after_s: float) -> str:
+        target = work / "out"
+        with bench.start(work / "runs", *arguments, str(target)) as process:
+            wait(process, target, "*", after_s)
+            was_there = kill(process)
+        left = bytes_of(target) if target.is_dir() else {}
+        for path, content in left.items():
+            if not Path(path).name.startswith("."):
+                expect(content == bench.whole[name][path], f"{path} is not whole")
+        bench.done(work / "runs", *arguments, str(target))
+        expect(bytes_of(target) == bench.whole[name], "once more gave something else")
+        return f"killed with {len(left)} files" if was_there else "done before"
+
+    return do
+
+
+def deeds_of(bench: Bench) -> Mapping[str, Callable[[Path, float], str]]:
+    """By name, each with what it comes to where it is not killed, and how long that takes."""
+    replay = ("replay", "AIG", "--start", FROM, "--end", DAYS[1], "--record")
+    backtest = ("backtest", "configs/once.yaml", "--set", f"backtest.start={FROM}")
+    imports = ("import", "csv", "csv", "--to")
+    build = ("catalog", "build", "catalog", "--to")
+    for name, command in (("replay", replay), ("backtest", backtest)):
+        runs = bench.work / "whole" / name
+        bench.took_s[name] = timed(bench, runs, runs, "*/manifest.json", *command)
+        store = RunStore(runs)
+        run = only_run(store)
+        assert run is not None
+        bench.whole[name] = came_to(run)
+        store.close()
+    for name, command in (("import", imports), ("build", build)):
+        target = bench.work / "whole" / name
+        bench.took_s[name] = timed(bench, bench.work / "none", target, "*", *command, str(target))
+        bench.whole[name] = bytes_of(target)
+    bench.took_s |= {"session": 0.7, "shutdown": 0.2}
+    return {
+        "replay": run_deed(bench, "replay", *replay),
+        "backtest": run_deed(bench, "backtest", *backtest),
+        "import": catalog_deed(bench, "import", *imports),
+        "build": catalog_deed(bench, "build", *build),
+        "session": session_deed(bench, during_shutdown=False),
+        "shutdown": session_deed(bench, during_shutdown=True),
+    }
+
+
+def timed(bench: Bench, runs: Path, shows: Path, pattern: str, *command: str) -> float:
+    """Seconds of a command's work, from where it shows."""
+    with bench.start(runs, *command) as process:
+        wait(process, shows, pattern, 0.0)
+        began_s = time.monotonic()
+        expect(process.wait(_WAIT_S) == 0, f"{command} failed")
+        return time.monotonic() - began_s
+
+
+def moment(bench: Bench, name: str, random_: random.Random) -> float:
+    """Seconds after a deed's work begins to show; sometimes before that, from the start."""
+    at = random_.random()
+    if name not in ("session", "shutdown") and random_.random() < _BEFORE:
+        return -at
+    return at * bench.took_s[name]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("count", type=int, help="how many kills, spread over the deeds")
+    parser.add_argument("deeds", nargs="*", help="replay backtest session shutdown import build")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    random_ = random.Random(options.seed)
+    random.seed(options.seed)
+    folder = Path(tempfile.mkdtemp(prefix="tapedeck-killed-"))
+    bench = Bench(folder)
+    deeds = deeds_of(bench)
+    wanted = options.deeds or list(deeds)
+    seen: Counter[str] = Counter()
+    for number in range(options.count):
+        name = wanted[number % len(wanted)]
+        after_s = moment(bench, name, random_)
+        work = folder / str(number)
+        work.mkdir()
+        said = deeds[name](work, after_s)  # a broken promise ends it, and leaves the folder
+        seen[f"{name}: {said}"] += 1
+        sys.stdout.write(f"{number + 1} {name} after {after_s:.3f} s: {said}\n")
+        sys.stdout.flush()
+        shutil.rmtree(work)
+    for line, count in sorted(seen.items()):
+        sys.stdout.write(f"{count:4} {line}\n")
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
