@@ -367,10 +367,10 @@ class Run(Answer, frozen=True):
 
 class RunDetail(Run, frozen=True):
     """``progress`` is there while it runs, ``summary`` and ``files`` when it has ended; ``kind``
-    is backtest, or replay where nothing traded; ``resumed`` says when it was."""
+    is backtest, or replay where nothing traded; ``resumed_ns`` says when it was."""
 
     kind: str | None = None
-    resumed: tuple[int, ...] = ()
+    resumed_ns: tuple[Nanoseconds, ...] = ()
     progress: Progress | None = None
     config: dict[str, Any] | None = None
     summary: dict[str, Any] | None = None

@@ -135,12 +135,11 @@ class RunHandle(RunFolder):
 
     def begin(self) -> None:
         """A queued run begins, in this process alone; StateError where it is not queued."""
-        state = self.manifest.state
-        if state is not RunState.QUEUED:
-            raise StateError(f"run {self.id} cannot begin: it is {state}", state)
+        check_waits(self.manifest)
         try:
             (self.path / _TAKEN).touch(exist_ok=False)
         except FileExistsError as error:
+            state = RunState.RUNNING
             raise StateError(f"run {self.id} cannot begin: it has begun", state) from error
         self.change(state=RunState.RUNNING, started=format_time(time_ns()))
 
@@ -245,6 +244,13 @@ class RunHandle(RunFolder):
     def release(self) -> None:
         """Leave the run to whoever else holds it; any number of times."""
         self._lock.release()
+
+
+def check_waits(manifest: Manifest) -> None:
+    """StateError where a run is not queued."""
+    if manifest.state is not RunState.QUEUED:
+        text = f"run {manifest.id} cannot begin: it is {manifest.state}"
+        raise StateError(text, manifest.state)
 
 
 def check_resumable(manifest: Manifest) -> None:

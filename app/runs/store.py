@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from app.errors import NotFoundError, RequestError, RunError, StateError, nearest
-from app.runs.folder import GONE, LOCK, RunFolder, RunHandle, check_resumable
+from app.runs.folder import GONE, LOCK, RunFolder, RunHandle, check_resumable, check_waits
 from app.runs.index import RunIndex, RunRecord
 from app.runs.locks import FileLock
 from app.runs.manifest import Manifest, RunState, write_manifest
@@ -89,7 +89,9 @@ class RunStore:
 
     def take(self, run_id: str) -> RunHandle:
         """A queued run, begun by this process. StateError where it is not queued."""
-        path = self.open(run_id).path
+        run = self.open(run_id)
+        check_waits(run.manifest)
+        path = run.path
         lock = FileLock(path / LOCK)
         lock.share()
         handle = RunHandle(path, lock, self._note)

@@ -7,7 +7,6 @@ or ``... 40 backtest import``. ``--seed`` gives other moments.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -17,11 +16,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pyarrow.parquet as pq
@@ -38,6 +37,16 @@ CLI = (sys.executable, "-m", "app.cli")
 CSV_DAYS = 25
 FROM = "2013-09-16"
 _WAIT_S = 60.0
+_LEAVE_A_RUN = {
+    "replay": ("replay", "AIG", "--start", FROM, "--end", DAYS[1], "--record"),
+    "backtest": ("backtest", "configs/once.yaml", "--set", f"backtest.start={FROM}"),
+}
+_WRITE_A_CATALOG = {
+    "import": ("import", "csv", "csv", "--to"),
+    "build": ("catalog", "build", "catalog", "--to"),
+}
+_SESSION_S = {"session": 0.7, "shutdown": 0.2}  # kills come within so long
+DEEDS = (*_LEAVE_A_RUN, *_WRITE_A_CATALOG, *_SESSION_S)
 _BEFORE = 0.1  # of the kills come before the work of a command begins
 
 
@@ -170,8 +179,8 @@ def resumed(bench: Bench, name: str, runs: Path) -> str:
             return "before its record began"
         state = run.manifest.state
         if state is RunState.INTERRUPTED:
-            listed = json.loads(bench.done(runs, "runs", "list", "--json"))["runs"]
-            expect([r["state"] for r in listed] == ["interrupted"], f"listed as {listed}")
+            listed = store.list(state=RunState.INTERRUPTED)
+            expect([r.id for r in listed] == [run.id], f"listed are {listed}")
             bench.done(runs, "runs", "resume", run.id)
         expect(run.check() == [], f"{run.id}: {run.check()}")
         expect(came_to(run) == bench.whole[name], f"{run.path} came to something else")
@@ -287,33 +296,25 @@ def catalog_deed(bench: Bench, name: str, *arguments: str) -> Callable[[Path, fl
     return do
 
 
-def deeds_of(bench: Bench) -> Mapping[str, Callable[[Path, float], str]]:
-    """By name, each with what it comes to where it is not killed, and how long that takes."""
-    replay = ("replay", "AIG", "--start", FROM, "--end", DAYS[1], "--record")
-    backtest = ("backtest", "configs/once.yaml", "--set", f"backtest.start={FROM}")
-    imports = ("import", "csv", "csv", "--to")
-    build = ("catalog", "build", "catalog", "--to")
-    for name, command in (("replay", replay), ("backtest", backtest)):
-        runs = bench.work / "whole" / name
-        bench.took_s[name] = timed(bench, runs, runs, "*/manifest.json", *command)
-        store = RunStore(runs)
+def deed_of(bench: Bench, name: str) -> Callable[[Path, float], str]:
+    """A deed; what it comes to where it is not killed, and how long that takes, are found first."""
+    whole = bench.work / "whole" / name
+    if name in _LEAVE_A_RUN:
+        command = _LEAVE_A_RUN[name]
+        bench.took_s[name] = timed(bench, whole, whole, "*/manifest.json", *command)
+        store = RunStore(whole)
         run = only_run(store)
-        assert run is not None
-        bench.whole[name] = came_to(run)
+        expect(run is not None, f"{command} left no run")
+        bench.whole[name] = came_to(cast(RunFolder, run))
         store.close()
-    for name, command in (("import", imports), ("build", build)):
-        target = bench.work / "whole" / name
-        bench.took_s[name] = timed(bench, bench.work / "none", target, "*", *command, str(target))
-        bench.whole[name] = bytes_of(target)
-    bench.took_s |= {"session": 0.7, "shutdown": 0.2}
-    return {
-        "replay": run_deed(bench, "replay", *replay),
-        "backtest": run_deed(bench, "backtest", *backtest),
-        "import": catalog_deed(bench, "import", *imports),
-        "build": catalog_deed(bench, "build", *build),
-        "session": session_deed(bench, during_shutdown=False),
-        "shutdown": session_deed(bench, during_shutdown=True),
-    }
+        return run_deed(bench, name, *command)
+    if name in _WRITE_A_CATALOG:
+        command = _WRITE_A_CATALOG[name]
+        bench.took_s[name] = timed(bench, whole, whole, "*", *command, str(whole))
+        bench.whole[name] = bytes_of(whole)
+        return catalog_deed(bench, name, *command)
+    bench.took_s[name] = _SESSION_S[name]
+    return session_deed(bench, during_shutdown=name == "shutdown")
 
 
 def timed(bench: Bench, runs: Path, shows: Path, pattern: str, *command: str) -> float:
@@ -336,15 +337,15 @@ def moment(bench: Bench, name: str, random_: random.Random) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int, help="how many kills, spread over the deeds")
-    parser.add_argument("deeds", nargs="*", help="replay backtest session shutdown import build")
+    parser.add_argument("deeds", nargs="*", help=" ".join(DEEDS))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     random_ = random.Random(options.seed)
     random.seed(options.seed)
     folder = Path(tempfile.mkdtemp(prefix="tapedeck-killed-"))
     bench = Bench(folder)
-    deeds = deeds_of(bench)
-    wanted = options.deeds or list(deeds)
+    wanted = options.deeds or list(DEEDS)
+    deeds = {name: deed_of(bench, name) for name in wanted}
     seen: Counter[str] = Counter()
     for number in range(options.count):
         name = wanted[number % len(wanted)]

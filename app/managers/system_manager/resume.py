@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from app.errors import NotFoundError, SessionFailedError, StateError
+from app.errors import NotFoundError, RunError, SessionFailedError, StateError
 from app.managers.data_manager.worker import WindowWorker
 from app.managers.system_manager.answers import Progress
 from app.managers.system_manager.backtest import BacktestEngine, open_store
@@ -26,7 +26,7 @@ from app.managers.system_manager.session_record import RecordPlan, wish_of
 from app.model import Dictionary
 from app.runs.folder import RunFolder
 from app.runs.journal import without_end
-from app.runs.manifest import Manifest, RunKind, RunState
+from app.runs.manifest import Manifest, RunKind, RunState, hash_file
 from app.runs.script import script_of
 from app.runs.store import RunStore
 from settings import Settings
@@ -88,6 +88,7 @@ class Resumption:
     def _backtest(
         self, store: RunStore, run: RunFolder, folder: Path, progress: OnProgress | None
     ) -> None:
+        _check_strategies(run)
         config, _ = lay_out(run, folder)
         told = _Told(run)
         plan = TradingPlan(
@@ -121,6 +122,12 @@ class Resumption:
             if self._stopped:
                 raise SessionFailedError("it was stopped before it began")
             self._engine = engine
+
+
+def _check_strategies(run: RunFolder) -> None:
+    for copy in run.manifest.strategies:
+        if hash_file(run.path / copy.copy).hash != copy.hash:
+            raise RunError(f"{copy.copy} is not the file that the run began with")
 
 
 class _Told:

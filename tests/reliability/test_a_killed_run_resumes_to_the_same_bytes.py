@@ -1,0 +1,22 @@
+"""kill -9 in the middle of each deed; ``python -m tests.reliability.killed 200`` does it by hand,
+as often as wanted."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.killed import DEEDS, Bench, deed_of, moment
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("killed"))
+
+
+@pytest.mark.parametrize("name", DEEDS)
+def test_killed_in_its_middle(bench: Bench, name: str, tmp_path: Path) -> None:
+    deed = deed_of(bench, name)
+    assert deed(tmp_path, moment(bench, name, random.Random(5)) / 2)
