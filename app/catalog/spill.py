@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from datetime import date, timedelta
 from itertools import pairwise
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from app.catalog.shapes import ELIGIBILITY
+from app.errors import CatalogError
 from app.model import Ints
 
 Key = TypeVar("Key", bound=Hashable)
@@ -112,11 +113,18 @@ class Spill(Generic[Key]):
         return len(self._schemas) - 1
 
     def _store(self, table: pa.Table) -> _Blob:
-        if self._file is None:
-            self._file = TemporaryFile(prefix="tapedeck-")  # noqa: SIM115 - closed by __exit__
         data = table.combine_chunks().to_batches()[0].serialize()
-        offset = self._file.seek(0, 2)
-        self._file.write(data)
+        try:
+            if self._file is None:
+                self._file = TemporaryFile(prefix="tapedeck-")  # noqa: SIM115 - by __exit__
+            offset = self._file.seek(0, 2)
+            self._file.write(data)
+            self._file.flush()  # or a full disk would be found later, where nobody expects it
+        except OSError as error:
+            raise CatalogError(
+                f"rows that do not fit in memory cannot be put into {gettempdir()}: "
+                f"{error.strerror}; set TMPDIR to a folder with room"
+            ) from error
         return _Blob(offset, len(data), self._schema_number(table.schema), table.num_rows)
 
     def _load(self, blob: _Blob) -> pa.Table:

@@ -8,8 +8,10 @@ process left there is removed when the same file is written again.
 from __future__ import annotations
 
 import json
+import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -36,6 +38,16 @@ def write_table(
         writer.add(table)
 
 
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """What the disk refuses in here is a CatalogError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise CatalogError(f"{path}: cannot be written: {why}") from error
+
+
 class Folders:
     """The folders that one run writes into; each is made and listed once."""
 
@@ -51,7 +63,8 @@ class Folders:
         """
         folder, _, name = path.rpartition("/")
         if folder not in self._parts:
-            self._fs.create_dir(folder, recursive=True)
+            with writing(folder):
+                self._fs.create_dir(folder, recursive=True)
             found = self._fs.get_file_info(pafs.FileSelector(folder))
             self._parts[folder] = [i.base_name for i in found if i.base_name.endswith(_PART)]
         for part in [p for p in self._parts[folder] if p.startswith(f".{name}.")]:
@@ -98,13 +111,18 @@ class DayWriter:
             self._abandon()
             return
         try:
-            self._finish()
+            with writing(self._path):
+                self._finish()
         except BaseException:
             self._abandon()
             raise
 
     def add(self, table: pa.Table) -> None:
         """Append rows; all chunks must have the same columns and types."""
+        with writing(self._path):
+            self._add(table)
+
+    def _add(self, table: pa.Table) -> None:
         if self._writer is None:
             self._open(table.schema)
         self.rows += table.num_rows
@@ -146,21 +164,22 @@ class DayWriter:
     def _abandon(self) -> None:
         if self._sink is None:
             return
-        try:
+        with suppress(OSError):  # it is given up: what it still has need not be written
             if self._writer is not None and self._writer.is_open:
                 self._writer.close()
-        finally:
+        with suppress(OSError):
             self._sink.close()
-            if self._fs.get_file_info(self._part).type == pafs.FileType.File:
-                self._fs.delete_file(self._part)
+        if self._fs.get_file_info(self._part).type == pafs.FileType.File:
+            self._fs.delete_file(self._part)
 
 
 def copy_file(source_fs: pafs.FileSystem, source: str, fs: pafs.FileSystem, path: str) -> None:
     """Copy a file as it is, whole or not at all."""
     part = Folders(fs).prepare(path)
     try:
-        pafs.copy_files(source, part, source_filesystem=source_fs, destination_filesystem=fs)
-        fs.move(part, path)
+        with writing(path):
+            pafs.copy_files(source, part, source_filesystem=source_fs, destination_filesystem=fs)
+            fs.move(part, path)
     except BaseException:
         if fs.get_file_info(part).type == pafs.FileType.File:
             fs.delete_file(part)

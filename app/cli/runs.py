@@ -334,4 +334,5 @@ def _short(time_ns: int | None) -> str | None:
 def _seconds(record: RunRecord) -> float | None:
     if record.started_ns is None or record.finished_ns is None:
         return None
-    return round((record.finished_ns - record.started_ns) / SECOND_NS, 1)
+    took_ns = record.finished_ns - record.started_ns
+    return None if took_ns < 0 else round(took_ns / SECOND_NS, 1)  # the machine's time was set

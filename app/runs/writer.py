@@ -83,7 +83,8 @@ class AuditWriter:
         """The next event."""
         waiting = self._waiting
         waiting.append(event)
-        if event.ts_created_ns >= self._due_ns or len(waiting) >= BATCH_EVENTS:
+        on_time = self._due_ns - self._flush_ns <= event.ts_created_ns < self._due_ns
+        if not on_time or len(waiting) >= BATCH_EVENTS:  # wall time may be set back
             self.flush()
 
     def end_day(self, event: DayEndEvent) -> None:

@@ -86,7 +86,7 @@ def test_an_error_before_the_first_row_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_failure_to_finish_removes_the_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").mkdir()  # a file cannot be moved onto a folder
-    with pytest.raises(OSError):
+    with pytest.raises(CatalogError, match="cannot be written: Is a directory"):
         write_table(LOCAL, str(tmp_path / "x.parquet"), numbers(5))
     assert all_files(tmp_path) == []
 
@@ -125,7 +125,7 @@ def test_a_copy_is_whole_and_replaces(tmp_path: Path) -> None:
     copy_file(LOCAL, str(tmp_path / "from"), LOCAL, str(tmp_path / "to"))
     assert (tmp_path / "to").read_bytes() == b"new"
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(CatalogError, match="cannot be written: Is a directory"):
         copy_file(LOCAL, str(tmp_path / "from"), LOCAL, str(tmp_path / "folder"))
     assert all_files(tmp_path) == ["from", "to"]
 

@@ -8,11 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from app.managers.system_manager import SessionConfig, SystemManager
+from app.managers.system_manager.plan import TradingPlan, session_config
+from app.managers.system_manager.session_record import RecordPlan
 from app.managers.system_manager.verify import Verifier
 from app.runs.folder import RunFolder
 from app.runs.journal import JOURNAL, read_journal
 from app.runs.manifest import RunKind, RunState
+from app.runs.store import RunStore
 from app.runs.verify import Verification
+from app.trading.config import read_config_file
 from settings import Settings
 from tests.client.small_catalog import DAYS, bar_table, day_path_of, write
 from tests.reliability.deck import PLAIN, Deck, Here, names
@@ -216,3 +221,28 @@ def test_a_line_that_was_altered_is_found(told: RunFolder, settings: Settings) -
     (place,) = (d for d in found.came_to if d.path.startswith("journal"))
     assert place.path == "journal[3]"
     assert place.a[0] == place.b[0] + 1
+
+
+def test_a_record_whose_session_never_began_is_ended(settings: Settings) -> None:
+    """What is built and not started has no merge thread that would end it."""
+
+    class RefusedError(Exception):
+        pass
+
+    def refuse(_: object) -> None:
+        raise RefusedError
+
+    manager = SystemManager.from_settings(settings)
+    manager.on_session(refuse)
+    store = RunStore(settings.tapedeck_runs_dir)
+    assert settings.tapedeck_configs_dir is not None
+    file = read_config_file(settings.tapedeck_configs_dir / "once.yaml")
+    trading = TradingPlan(file.config, file.folder, store, watched=True)
+    wish = SessionConfig(("AIG",), "2013-10-07", "2013-10-08")
+    with pytest.raises(RefusedError):
+        manager.start_session(session_config(file.config), trading)
+    with pytest.raises(RefusedError):
+        manager.start_session(wish, record=RecordPlan(store, wish))
+    assert store.mark_interrupted() == ()
+    assert {record.state for record in store.list()} == {RunState.STOPPED, RunState.FAILED}
+    store.close()

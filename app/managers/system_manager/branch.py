@@ -28,6 +28,7 @@ class Branch:
         self.coordinator, self.reader, self.data = coordinator, reader, data
         self.desk = desk  # None: nothing trades
         self._feed = feed
+        self._began = False
 
     @property
     def view(self) -> View:
@@ -50,6 +51,7 @@ class Branch:
 
     def start(self) -> None:
         """Start all threads."""
+        self._began = True
         self._feed.start()
         self.coordinator.start_worker()
 
@@ -63,4 +65,7 @@ class Branch:
     def close(self) -> None:
         """Stop, and let another be made."""
         self.stop()
+        if self.desk is not None and not self._began:
+            self._began = True
+            self.desk.finish("stopped", None)  # or nobody would end its record
         self.coordinator.close()

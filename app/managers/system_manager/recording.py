@@ -146,7 +146,8 @@ class Recording:
                 self.summary |= self._write_report(outcome, cause, reached_ns, digest)
             cause = self._take_the_place(outcome, cause)
         except BaseException as error:
-            outcome, cause = RunState.FAILED, f"the record: {error}"
+            failed = outcome == RunState.FAILED  # of something else, which says more
+            outcome, cause = RunState.FAILED, cause if failed else f"the record: {error}"
             raise
         finally:
             self._store.finish(

@@ -1,0 +1,117 @@
+"""SIGTERM, whatever a server is at: it exits with 0, and its runs say how they ended."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.runs.manifest import RunState
+from tests.cli.served import base_url
+from tests.reliability.deck import PLAIN, Deck
+from tests.reliability.killed import CLI, Bench
+from tests.runs.jobs import until
+
+SLOW = {"config": "slow.yaml", "set": ["backtest.start=2013-10-07"], "speed": 0}
+_EXIT_S = 10.0  # two seconds, on a machine that is busy with other things
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("sigterm"))
+
+
+def later(deck: Deck, path: str, body: dict[str, Any]) -> None:
+    """A call whose answer comes when it can."""
+
+    def call() -> None:
+        try:
+            deck.http.post(path, json=body)
+        except httpx.TransportError:
+            return
+
+    threading.Thread(target=call, daemon=True).start()
+
+
+def nothing(deck: Deck) -> None:
+    deck("GET", "/session")
+
+
+def paused(deck: Deck) -> None:
+    deck.start(**PLAIN)
+    deck.step("bar", 20)
+
+
+def running(deck: Deck) -> None:
+    deck.start(**{**PLAIN, "speed": 60})
+    deck("POST", "/session/resume")
+
+
+def trading(deck: Deck) -> None:
+    deck.start(**SLOW)
+    deck("POST", "/session/resume")
+    until(lambda: deck("GET", "/session")["seq"] > 20)
+
+
+def stepping(deck: Deck) -> None:
+    deck.start(**SLOW)
+    later(deck, "/session/step", {"unit": "day", "count": 2})
+    until(lambda: deck("GET", "/session")["state"] == "RUNNING")
+
+
+def going_back(deck: Deck) -> None:
+    deck.start(**SLOW)
+    deck.step("day", 1)
+    later(deck, "/session/seek", {"time": "2013-10-07T19:59:00Z"})
+    until(lambda: deck("GET", "/session")["state"] == "RUNNING")
+
+
+def completed(deck: Deck) -> None:
+    deck.start(**PLAIN)
+    deck("POST", "/session/resume")
+    deck.until("COMPLETED")
+
+
+def failed(deck: Deck) -> None:
+    deck.start(config="raises.yaml", speed=0)
+    deck("POST", "/session/resume")
+    deck.until("FAILED")
+
+
+S, C, F = RunState.STOPPED, RunState.COMPLETED, RunState.FAILED
+STATES: list[tuple[Callable[[Deck], None], set[RunState]]] = [
+    (nothing, set()), (paused, {S}), (running, {S}), (trading, {S}), (stepping, {S}),
+    (going_back, {S}), (completed, {C}), (failed, {F}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("drive", "states"), STATES, ids=[drive.__name__ for drive, _ in STATES])
+def test_sigterm(
+    bench: Bench, tmp_path: Path, drive: Callable[[Deck], None], states: set[RunState]
+) -> None:
+    runs = tmp_path / "runs"
+    with subprocess.Popen(
+        [*CLI, "serve", "--port", "0"], cwd=bench.work, env=bench.environment(runs), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        deck = Deck(base_url(process.stdout), runs)
+        drive(deck)
+        began_s = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(_EXIT_S) == 0
+        took_s = time.monotonic() - began_s
+    assert took_s < _EXIT_S
+    assert deck.store.mark_interrupted() == ()
+    found = deck.store.list()
+    assert {record.state for record in found} == states
+    for record in found:
+        assert deck.run(record.id).check() == []
+    deck.close()
