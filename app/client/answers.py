@@ -109,7 +109,7 @@ class Session(Answer, frozen=True):
     error: str | None = None
     command: Command | None = None
     interrupted: bool | None = None
-    run: str | None = None  # the id of its record, where it trades
+    run: str | None = None  # the id of its record, where it leaves one
 
     time = _MaybeMoment("time_ns")
 
