@@ -16,11 +16,12 @@ from app.live.market import LiveMarket
 from app.live.server import Offer, find_offer, look_back, official_closes, start_session
 from app.live.windows import WindowMaker
 from app.managers.system_manager.backtest import BacktestResult, open_store
+from app.managers.system_manager.beginning import run_spec
 from app.managers.system_manager.config import SessionDays, resolve_days
 from app.managers.system_manager.desk import TradingDesk
 from app.managers.system_manager.market import corporate_actions, halts
 from app.managers.system_manager.plan import TradingPlan, session_config
-from app.managers.system_manager.recording import Recording, run_spec
+from app.managers.system_manager.recording import Recording
 from app.managers.system_manager.system_manager import SystemManager
 from app.model import Dictionary
 from app.trading.buffer import BufferedEngine

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from app.runs.manifest import RunState
+from app.runs.manifest import Artifact, Manifest, RunState, hash_file, write_manifest
 from app.runs.store import RunStore
 from tests.cli.conftest import Run
 from tests.conftest import StartServer
-from tests.runs.jobs import settings_for, until, write_catalog
+from tests.runs.jobs import settings_for, until, write_catalog, write_configs
 from tests.runs.made import recorded, spec
 
 
@@ -149,6 +150,49 @@ def test_rebuild_and_delete(run: Run, store: RunStore, tmp_path: Path) -> None:
 
 
 # -- runs of a server --------------------------------------------------------------------------
+
+
+def test_resume(run: Run, store: RunStore, small_catalog: Path, tmp_path: Path) -> None:
+    write_configs(tmp_path)
+    made = json.loads(run("backtest", "once.yaml", "--catalog", small_catalog, "--json").stdout)
+    folder = store.open(made["run_id"])
+    before = folder.manifest
+    call = ("runs", "resume", folder.id, "--catalog", small_catalog)
+    done = run(*call)
+    assert done.exit_code == 2
+    assert "it is completed; only interrupted runs can" in done.stderr
+
+    write_manifest(folder.path, msgspec.structs.replace(before, state=RunState.INTERRUPTED))
+    done = run(*call)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines() == [
+        f"{folder.id} completed", f"digest {before.digest}",
+        f"events digest {before.events_digest}",
+    ]  # fmt: skip
+    after = folder.manifest
+    assert (after.state, after.files) == (RunState.COMPLETED, before.files | changed(after))
+
+    write_manifest(folder.path, msgspec.structs.replace(after, state=RunState.INTERRUPTED))
+    copy = folder.path / "strategies" / "once.py"
+    copy.write_text(
+        "from app.trading.strategy import Strategy\n\n\nclass Idle(Strategy):\n    pass\n"
+    )
+    done = run(*call)
+    assert done.exit_code == 2
+    assert "once.py is not the file that the run began with" in done.stderr
+    (found,) = after.strategies
+    found = msgspec.structs.replace(found, hash=hash_file(copy).hash)
+    write_manifest(folder.path, msgspec.structs.replace(folder.manifest, strategies=(found,)))
+    done = run(*call, "--json")
+    assert done.exit_code == 1
+    said = json.loads(done.stdout)
+    assert said["state"] == "interrupted"
+    assert "executed again, it differs from event " in said["cause"]
+
+
+def changed(manifest: Manifest) -> dict[str, Artifact]:
+    """Wall times stand in the events alone."""
+    return {"events.parquet": manifest.files["events.parquet"]}
 
 
 def test_submit_and_cancel(run: Run, server: StartServer, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from app.errors import CatalogError, RunError
 from app.managers.system_manager import recording
 from app.managers.system_manager.backtest import BacktestEngine, BacktestResult
-from app.managers.system_manager.recording import run_spec
+from app.managers.system_manager.beginning import run_spec
 from app.runs.manifest import RunState
 from app.runs.store import RunStore
 from app.trading.config import parse_backtest_config

@@ -25,7 +25,7 @@ from app.errors import (
 )
 from app.managers.system_manager import run_queue
 from app.managers.system_manager.backtest import BacktestEngine
-from app.managers.system_manager.recording import run_spec
+from app.managers.system_manager.beginning import run_spec
 from app.managers.system_manager.run_job import RunJob, run_job
 from app.managers.system_manager.run_queue import RunQueue
 from app.runs.manifest import RunState

@@ -10,10 +10,11 @@ from app.catalog.store import Catalog
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.session_data import SessionData
 from app.managers.data_manager.worker import WindowWorker
+from app.managers.system_manager.beginning import begin_run
 from app.managers.system_manager.config import ResolvedConfig, SessionConfig
 from app.managers.system_manager.desk import TradingDesk
 from app.managers.system_manager.market import CatalogMarket, corporate_actions, halts
-from app.managers.system_manager.recording import Recording, begin_run
+from app.managers.system_manager.recording import Recording
 from app.model import Dictionary
 from app.runs.store import RunStore
 from app.trading.context import RunContext

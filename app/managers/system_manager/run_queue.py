@@ -17,8 +17,8 @@ from time import monotonic
 
 from app.errors import NotFoundError, RunError, StateError, TapedeckError
 from app.managers.system_manager.backtest import open_store
+from app.managers.system_manager.beginning import run_spec
 from app.managers.system_manager.configs import read_server_config
-from app.managers.system_manager.recording import run_spec
 from app.managers.system_manager.resume import ResumeJob
 from app.managers.system_manager.run_job import CANCELLED, RunJob
 from app.managers.system_manager.run_process import carry_out, start_process

@@ -15,9 +15,9 @@ from app.catalog.store import Catalog
 from app.errors import RunError
 from app.managers.data_manager.goals import Place
 from app.managers.system_manager.answers import Progress
+from app.managers.system_manager.beginning import data_files, failing, take_run
 from app.managers.system_manager.branch import Branch
 from app.managers.system_manager.config import ResolvedConfig, SessionConfig, SessionDefaults
-from app.managers.system_manager.recording import data_files, failing, take_run
 from app.managers.time_manager import View
 from app.runs.diff import BEGINS
 from app.runs.folder import RunHandle
