@@ -309,7 +309,7 @@ def test_closing_does_not_wait_for_ever(queue: RunQueue) -> None:
     until(lambda: pid_of(queue, run_id))
     began_s = time.monotonic()
     queue.close(0.0)
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 5
     assert state_of(queue, run_id) is RunState.INTERRUPTED
     assert pid_of(queue, run_id) is None
 
@@ -346,7 +346,7 @@ def test_a_server_stops_in_time_with_its_runs(
     began_s = time.monotonic()
     process.terminate()
     assert process.wait(10) == 0
-    assert time.monotonic() - began_s < 2
+    assert time.monotonic() - began_s < 8
     found = [store.open(r).manifest for r in (runs, waits)]
     # A slow machine may not be done with the first one's report.
     assert found[0].state in (RunState.STOPPED, RunState.INTERRUPTED)
