@@ -23,7 +23,8 @@ from app.errors import SettingsError, nearest
 
 ENV_FILE = Path(".env")
 PREFIXES = (
-    "DATA_", "SESSION_", "MARKET_", "FEED_", "TICK_", "STREAM_", "HTTP_MAX_", "TAPEDECK_", "LOG_",
+    "DATA_", "SESSION_", "MARKET_", "FEED_", "TICK_", "STREAM_", "LOCKSTEP_", "HTTP_MAX_",
+    "TAPEDECK_", "LOG_",
 )  # fmt: skip
 _SECRET = {"tapedeck_api_key", "tapedeck_runs_database_url"}
 _MISSPELT = 0.9  # an environment variable this like a setting was meant to be it
@@ -107,6 +108,20 @@ class Settings(BaseSettings):
         "Rows that are kept so that a client can resume after a reconnect.",
         ge=0, le=100_000_000,
     )  # fmt: skip
+    lockstep_patience_seconds: float = _setting(
+        10.0, "seconds from 0.01 to 86400",
+        "How long a lockstep client may take for a turn, or to come back, before the policy acts.",
+        ge=0.01, le=86_400, allow_inf_nan=False,
+    )  # fmt: skip
+    lockstep_policy: Literal["pause", "drop", "fail"] = _setting(
+        "pause", "pause, drop or fail",
+        "What becomes of a session whose lockstep client is late, where that does not say.",
+    )  # fmt: skip
+    lockstep_join_seconds: float = _setting(
+        60.0, "seconds from 0.01 to 86400",
+        "How long a session waits at its start for the clients that its strategies play in.",
+        ge=0.01, le=86_400, allow_inf_nan=False,
+    )  # fmt: skip
     stream_max_frame_bytes: int = _setting(
         2**16, "whole bytes from 1024 to 16777216",
         "Largest message that a stream client may send, in bytes.",
@@ -179,7 +194,7 @@ class Settings(BaseSettings):
             raise ValueError("out of range, or twice the same")
         return tuple(sorted(minutes))
 
-    @field_validator("session_hours", "log_level", "log_format", mode="before")
+    @field_validator("session_hours", "lockstep_policy", "log_level", "log_format", mode="before")
     @classmethod
     def _fold_case(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value

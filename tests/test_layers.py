@@ -17,7 +17,8 @@ GROUND = (
 
 # Which layer may import which; what those may import is allowed as well.
 ARROWS: dict[str, tuple[str, ...]] = {
-    "app.cli": ("app.live", "app.api"),
+    "app.cli": ("app.live", "app.lockstep", "app.api"),
+    "app.lockstep": ("app.client", "app.trading"),
     "app.live": ("app.client", "app.managers.system_manager"),
     "app.client": ("app.api.schemas",),
     "app.api": ("app.api.schemas", "app.managers.system_manager", "settings"),

@@ -71,11 +71,11 @@ class MsgpackCodec:
         return times
 
     def frame(self, fields: Mapping[str, Any]) -> bytes:
-        return msgspec.msgpack.encode({k: _plain(v) for k, v in fields.items()})
+        return msgspec.msgpack.encode({k: plain(v) for k, v in fields.items()})
 
     def tail(self, fields: Mapping[str, Any]) -> bytes:
         pack = msgspec.msgpack.encode
-        return b"".join(pack(k) + pack(_plain(v)) for k, v in fields.items())
+        return b"".join(pack(k) + pack(plain(v)) for k, v in fields.items())
 
     def slices(self, epoch: int, prev_seq: int, count: int, tail: bytes) -> bytes:
         head = self.tail({"type": "slices", "epoch": epoch, "prev_seq": prev_seq})
@@ -88,14 +88,14 @@ class MsgpackCodec:
 CODECS: dict[str, Codec] = {codec.name: codec for codec in (JsonCodec(), MsgpackCodec())}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Without numpy, and with None for NaN as JSON has null."""
     if isinstance(value, np.ndarray):
         return _plain_list(value)
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_plain(v) for v in value] if value and not isinstance(value[0], str) else value
+        return [plain(v) for v in value] if value and not isinstance(value[0], str) else value
     return None if isinstance(value, float) and value != value else value
 
 
@@ -170,6 +170,16 @@ class Slices(NamedTuple):
 
 def encode_slices(codec: Codec, names: Names, run: Run, selection: Selection) -> Slices | None:
     """The slices that have a row for the selection; None where none has."""
+    fields = slice_fields(codec, names, run, selection)
+    if fields is None:
+        return None
+    return Slices(run.epoch, int(fields["seqs"][-1]), len(fields), codec.tail(fields))
+
+
+def slice_fields(
+    codec: Codec, names: Names, run: Run, selection: Selection
+) -> dict[str, Any] | None:
+    """The members of a frame of these slices, as columns; None where no row is selected."""
     chosen = [(channel, selection.rows(channel, run.items)) for channel in selection.channels]
     chosen = [(channel, rows) for channel, rows in chosen if len(rows)]
     if not chosen:
@@ -180,7 +190,7 @@ def encode_slices(codec: Codec, names: Names, run: Run, selection: Selection) ->
     for channel, rows in chosen:
         columns: dict[str, Column] = {"slice": np.searchsorted(used, run.slice_no[rows])}
         fields[channel.name] = columns | _columns(codec, names, channel, run.items[rows])
-    return Slices(run.epoch, int(seqs[-1]), len(fields), codec.tail(fields))
+    return fields
 
 
 def _columns(codec: Codec, names: Names, channel: Channel, items: Items) -> dict[str, Column]:

@@ -15,7 +15,14 @@ from app.api.conflation import Conflation
 from app.api.frames import Codec, Slices, encode_slices
 from app.api.groups import Groups, Tuned
 from app.api.holds import HoldGate
-from app.api.messages import TRY_LATER, RefusalError, Subscription
+from app.api.lockstep import Lockstep
+from app.api.messages import (
+    TRY_LATER,
+    RefusalError,
+    Subscribe,
+    Subscription,
+    subscription_of,
+)
 from app.api.tap import Asked, Changed, Delivered, News, Opened, SessionTap
 from app.api.waiting import ENDED, LoopBridge
 from app.api.windows import PIECE_ROWS, Ring, join, pieces, run_of
@@ -40,10 +47,15 @@ class Hub:
         patience_s: float,
         client_bytes: int,
         resume_rows: int,
+        lockstep_s: float = 10.0,
+        lockstep_policy: str = "pause",
     ) -> None:
         self.clients: set[Client] = set()
         self.gate = HoldGate(
             patience_s, lambda client: bridge.post(self._cut_off, client, patience_s)
+        )
+        self.lockstep = Lockstep(
+            bridge, patience_s=lockstep_s, policy=lockstep_policy, names=self._named
         )
         self._bridge = bridge
         self._rates = rates
@@ -70,7 +82,9 @@ class Hub:
     def on_session(self, session: ReplaySession) -> None:
         """Tap a new session, before its first slice."""
         self.hand_over(Opened(session, session.status()), 0)
-        session.attach(SessionTap(session, self, self.gate, self._rates))
+        self.lockstep.open(session)
+        barrier = self.lockstep.barrier
+        session.attach(SessionTap(session, self, self.gate, barrier, self._rates))
 
     def hand_over(self, news: News, rows: int) -> None:
         """Put it in the inbox; the loop is woken once for all that it finds there."""
@@ -166,6 +180,9 @@ class Hub:
             client.queued_seq = 0
             self._tell_session(client, status)
             self._tell_absent(client)
+        for client, subscription in self.lockstep.on_open(session).items():
+            if client.subscription != subscription:
+                self._switch(client, subscription)
         self.on_change(session)
 
     def _change(self, news: Changed) -> None:
@@ -231,6 +248,7 @@ class Hub:
     def leave(self, client: Client) -> None:
         """Forget it; if it held the replay, that goes on."""
         self.clients.discard(client)
+        self.lockstep.lose(client)
         self._unsubscribe(client)
         client.drop_queue()
         self.gate.forget(client)
@@ -243,6 +261,20 @@ class Hub:
             if not subscription.lossless:
                 self._conflation.flush(client)
             self._tell(client, "end", self._ended)
+
+    def join_lockstep(self, client: Client, message: Subscribe) -> None:
+        """A client of delivery lockstep: at the barrier, or in a strategy's chair."""
+        self._check(subscription_of(message))
+        subscription = self.lockstep.join(client, message)
+        after = self.lockstep.after_of(client)
+        if after is None:
+            self.subscribe(client, subscription)
+        else:
+            self.resume(client, subscription, self._ring.epoch, after)
+
+    def _named(self) -> Names:
+        assert self._names is not None
+        return self._names
 
     def _switch(self, client: Client, subscription: Subscription) -> None:
         self._check(subscription)

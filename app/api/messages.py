@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from app.api.frames import Channel
 from app.api.problems import validation_errors
-from app.errors import RequestError
+from app.errors import RequestError, TimeError
 from app.model import code_rank, parse_channel
+from app.times import parse_time_ns
+from app.trading.services.strategy.line import Ack, Read
 
 STATUS = "status"
 UNSUPPORTED, POLICY, TRY_LATER = 1003, 1008, 1013
@@ -45,6 +54,11 @@ def _check_channel(name: str) -> str:
     return name
 
 
+CALLS = (
+    "on_start", "on_day_start", "on_order", "on_fill", "on_reject", "on_timer", "on_day_end",
+    "on_end",
+)  # fmt: skip
+MemberName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 ChannelName = Annotated[str, AfterValidator(_check_channel)]
 Symbol = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -59,8 +73,22 @@ class Subscribe(_Message):
     action: Literal["subscribe"]
     channels: list[ChannelName] = Field(min_length=1, max_length=100)
     symbols: list[Symbol] = Field(["*"], min_length=1, max_length=100_000)
-    delivery: Literal["lossless", "conflate"] = "lossless"
+    delivery: Literal["lossless", "conflate", "lockstep"] = "lossless"
     interval_ms: int | None = Field(None, ge=10, le=60_000)
+    name: MemberName | None = None
+    policy: Literal["pause", "drop", "fail"] | None = None
+    calls: list[Literal[CALLS]] | None = Field(None, max_length=100)  # type: ignore[valid-type]
+    rows: Literal["columns", "records"] = "columns"
+    after: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_lockstep(self) -> Self:
+        given = self.model_fields_set & {"name", "policy", "calls", "rows", "after"}
+        if self.delivery != "lockstep" and given:
+            raise ValueError(f"{', '.join(sorted(given))} goes with delivery 'lockstep' only")
+        if self.delivery == "lockstep" and self.name is None:
+            raise ValueError("delivery 'lockstep' needs a name")
+        return self
 
 
 class Resume(_Message):
@@ -75,7 +103,24 @@ class Resume(_Message):
     delivery: Literal["lossless"] | None = None
 
 
-_ACTIONS: dict[str, type[Subscribe] | type[Resume]] = {"subscribe": Subscribe, "resume": Resume}
+class Leave(_Message):
+    """Leaves the barrier on purpose; the session goes on."""
+
+    action: Literal["leave"]
+
+
+class Fail(_Message):
+    """The client's strategy has failed, and the run is to fail with it."""
+
+    action: Literal["fail"]
+    detail: str = Field(max_length=10_000)
+
+
+_ACTIONS: dict[str, type[Subscribe] | type[Resume] | type[Leave] | type[Fail]] = {
+    "subscribe": Subscribe, "resume": Resume, "leave": Leave, "fail": Fail,
+}  # fmt: skip
+_QUICK: dict[str, type[Ack] | type[Read]] = {"ack": Ack, "read": Read}  # many a second
+Message = Subscribe | Resume | Leave | Fail | Ack | Read
 
 
 class Subscription(msgspec.Struct, frozen=True):
@@ -108,15 +153,19 @@ def subscription_of(message: Subscribe | Resume) -> Subscription:
     )
 
 
-def read_message(data: str | bytes, encoding: str) -> Subscribe | Resume:
+def read_message(data: str | bytes, encoding: str) -> Message:
     """A client's message; ViolationError says what is wrong with it."""
     plain = _decode(data, encoding)
     if not isinstance(plain, dict):
         raise ViolationError("malformed", "not an object with an action: subscribe or resume")
-    model = _ACTIONS.get(str(plain.get("action")))
+    action = str(plain.get("action"))
+    if action in _QUICK:
+        return _read_quick(plain, _QUICK[action])
+    model = _ACTIONS.get(action)
     if model is None:
         raise ViolationError(
-            "unknown_action", f"action is {plain.get('action')!r}; allowed: subscribe, resume"
+            "unknown_action",
+            f"action is {plain.get('action')!r}; allowed: {', '.join((*_ACTIONS, *_QUICK))}",
         )
     try:
         return model.model_validate(plain)
@@ -124,6 +173,16 @@ def read_message(data: str | bytes, encoding: str) -> Subscribe | Resume:
         first = validation_errors([dict(e) for e in error.errors(include_url=False)])[0]
         detail = f"{first['field']}: {first['message']}"
         raise ViolationError("malformed", f"{detail}; came {first['came']!r:.100}") from error
+
+
+def _read_quick(plain: dict[str, Any], kind: type[Ack] | type[Read]) -> Ack | Read:
+    del plain["action"]
+    try:
+        if isinstance(plain.get("until"), str):
+            plain["until"] = parse_time_ns(plain["until"])
+        return msgspec.convert(plain, kind, strict=True)
+    except (msgspec.ValidationError, TimeError) as error:
+        raise ViolationError("malformed", f"{kind.__name__.lower()}: {error}") from error
 
 
 def _decode(data: str | bytes, encoding: str) -> Any:

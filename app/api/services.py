@@ -48,6 +48,8 @@ class Services:
             patience_s=settings.stream_lossless_patience_seconds,
             client_bytes=settings.stream_client_queue_bytes,
             resume_rows=settings.stream_resume_rows,
+            lockstep_s=settings.lockstep_patience_seconds,
+            lockstep_policy=settings.lockstep_policy,
         )
         self.hub.on_change = self.polls.on_change
         self.registry.register(SessionCollector(manager, self.hub, rates))

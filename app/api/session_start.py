@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.api.problems import field_error
@@ -12,9 +13,12 @@ from app.errors import ConfigError
 from app.managers.system_manager import SessionConfig
 from app.managers.system_manager.backtest import open_store
 from app.managers.system_manager.configs import read_server_config
+from app.managers.system_manager.lockstep import Chair, Rules
 from app.managers.system_manager.plan import TradingPlan, session_config
 from app.managers.system_manager.session_record import RecordPlan
 from app.trading.events import MANUAL
+from app.trading.sections import StrategySection
+from settings import Settings
 
 if TYPE_CHECKING:
     from app.managers.system_manager import ReplaySession
@@ -67,6 +71,16 @@ def _start_trading(services: Services, name: str, body: SessionStart) -> ReplayS
     plan = TradingPlan(
         file.config, file.folder, None if body.record is False else open_store(settings),
         watched=True, catalog=file.config.data.catalog,
+        chairs=_chairs(settings, file.config.strategies),
     )  # fmt: skip
     wish = session_config(file.config, body.speed, body.start_paused)
     return services.manager.start_session(wish, plan)
+
+
+def _chairs(settings: Settings, strategies: Sequence[StrategySection]) -> dict[str, Chair]:
+    """The places of strategies that play in lockstep."""
+    rules = Rules(
+        settings.lockstep_policy, settings.lockstep_patience_seconds,
+        settings.lockstep_join_seconds,
+    )  # fmt: skip
+    return {one.id: Chair(one.id, rules) for one in strategies if one.lockstep}

@@ -15,10 +15,20 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app.api.auth import PREFIX, deny
 from app.api.clients import Client, clip_reason
 from app.api.frames import CODECS, Codec
-from app.api.messages import RefusalError, Resume, ViolationError, read_message, subscription_of
+from app.api.messages import (
+    Fail,
+    Leave,
+    Message,
+    RefusalError,
+    Resume,
+    ViolationError,
+    read_message,
+    subscription_of,
+)
 from app.api.problems import field_error, invalid, problem
 from app.api.services import Services
 from app.api.sockets import hang_up
+from app.trading.services.strategy.line import Ack, Read
 
 log = logging.getLogger(__name__)
 
@@ -107,13 +117,18 @@ async def _read(websocket: WebSocket, client: Client, services: Services) -> Non
             client.say(client.codec.frame(_error(refusal) | refusal.extra))
 
 
-def _obey(message: Any, client: Client, services: Services) -> None:
-    if isinstance(message, Resume):
+def _obey(message: Message, client: Client, services: Services) -> None:
+    if isinstance(message, Ack | Read | Leave | Fail):
+        services.hub.lockstep.hear(client, message)
+    elif isinstance(message, Resume):
         own = subscription_of(message) if message.channels is not None else None
         if own is None and message.symbols is not None:
             raise ViolationError("malformed", "symbols without channels")
         services.hub.resume(client, own, message.epoch, message.after, message.session)
+    elif message.delivery == "lockstep":
+        services.hub.join_lockstep(client, message)
     else:
+        services.hub.lockstep.leave(client)
         services.hub.subscribe(client, subscription_of(message))
 
 

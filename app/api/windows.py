@@ -109,13 +109,29 @@ class Newest:
     def __init__(self, symbols: int) -> None:
         self._symbols = symbols
         self._rows: dict[int, tuple[Items, Ints]] = {}  # by stream code: row, its seq (0: none)
+        self._waiting: list[Window] = []  # consecutive ones, looked at together
+        self._waiting_rows = 0
         self.epoch = 0
 
     def clear(self) -> None:
         self._rows.clear()
+        self._waiting, self._waiting_rows = [], 0
 
     def update(self, window: Window) -> None:
-        """Done for every window, whoever listens: only the last row of each symbol is copied."""
+        """Done for every window, whoever listens; of small ones, for many at once."""
+        if self._waiting and window.first_seq != self._waiting[-1].last_seq + 1:
+            self._look()
+        self._waiting.append(window)
+        self._waiting_rows += len(window.items)
+        if self._waiting_rows >= PIECE_ROWS:
+            self._look()
+
+    def _look(self) -> None:
+        """At the windows that wait: only the last row of each symbol is copied."""
+        if not self._waiting:
+            return
+        window = join(self._waiting)
+        self._waiting, self._waiting_rows = [], 0
         self.epoch = window.epoch
         codes, symbols = window.items["stream"], window.items["symbol"]
         for code in np.unique(codes).tolist():
@@ -136,6 +152,7 @@ class Newest:
 
     def since(self, seq: int, selection: Selection) -> Run | None:
         """Rows that are newer than slice ``seq``, by slice, for this selection."""
+        self._look()
         found_items, found_seqs = [], []
         for channel in selection.channels:
             if channel.code not in self._rows:

@@ -14,6 +14,7 @@ from app.cli.doctor import add_to as add_doctor
 from app.cli.importing import cli as import_cli
 from app.cli.init import add_to as add_init
 from app.cli.live import add_to as add_live
+from app.cli.lockstep import add_to as add_lockstep
 from app.cli.replay import add_to as add_replay
 from app.cli.runs import cli as runs_cli
 from app.cli.serve import add_to as add_serve
@@ -64,7 +65,8 @@ def common(
 
 
 for add_command in (
-    add_init, add_serve, add_replay, add_backtest, add_live, add_verify, add_watch, add_doctor,
+    add_init, add_serve, add_replay, add_backtest, add_live, add_lockstep, add_verify, add_watch,
+    add_doctor,
 ):  # fmt: skip
     add_command(cli)
 cli.add_typer(import_cli, name="import")

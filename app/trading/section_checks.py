@@ -72,6 +72,7 @@ def cross_findings(draft: Draft) -> Iterator[Finding]:
     yield from _ids(draft)
     for number in range(draft.count("strategies")):
         yield from _symbols(draft, number)
+        yield from _lockstep(draft, number)
         yield from _warmup(draft, number)
 
 
@@ -170,6 +171,15 @@ def _symbols(draft: Draft, number: int) -> Iterator[Finding]:
             yield (*path, place), "'*' is not for a strategy; leave symbols out for all of the run"
         elif run is not None and symbol not in known:
             yield from _within((*path, place), symbol, run)
+
+
+def _lockstep(draft: Draft, number: int) -> Iterator[Finding]:
+    path = ("strategies", number)
+    if not draft.get(*path, "lockstep", default=False):
+        if draft.get(*path, "file", default="") == "":
+            yield (*path, "file"), "there is none; needed: a .py file, or lockstep: true"
+    elif draft.get("services", "strategy", default="inline") != "inline":
+        yield ("services", "strategy"), "needed: inline, where a strategy plays in lockstep"
 
 
 def _warmup(draft: Draft, number: int) -> Iterator[Finding]:

@@ -314,8 +314,10 @@ class StrategySection(Section):
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", examples=["sma"])
     """Its name in orders, files and reports; no other strategy of the run has it."""
-    file: str = Field(min_length=1, examples=["sma_cross.py"])
-    """A .py file, relative to the configuration's folder."""
+    file: str = Field(default="", examples=["sma_cross.py"])
+    """A .py file, relative to the configuration's folder; needed unless it plays in lockstep."""
+    lockstep: bool = False
+    """Whether it plays in a client of the server, which joins by this id; see docs/lockstep.md."""
     name: str | None = None
     """The class in it, where it has several."""
     symbols: list[Symbol] | None = Field(default=None, min_length=1)

@@ -51,6 +51,7 @@ class FakeSession:
         self.days = (DAY,)
         self.words = Dictionary()
         self.config = SimpleNamespace(derived_intervals=(5, 15))
+        self.chairs: dict[str, Any] = {}
         self.state = State.STARTING
         self.speed = 0.0
         self.pending: list[Future[Outcome]] = []

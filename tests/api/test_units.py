@@ -358,6 +358,8 @@ def test_equal_wishes_are_equal() -> None:
     two = read_message(
         b"\x82\xa6action\xa9subscribe\xa8channels\x92\xa7bars_1m\xa6trades", "msgpack"
     )
+    assert isinstance(one, Subscribe)
+    assert isinstance(two, Subscribe)
     assert subscription_of(one) == subscription_of(two)
     assert [c.name for c in subscription_of(one).channels] == ["trades", "bars_1m"]
 

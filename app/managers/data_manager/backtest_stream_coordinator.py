@@ -26,7 +26,7 @@ from app.managers.data_manager.merge import StreamStats, stream_stats
 from app.managers.data_manager.playback import Act
 from app.managers.data_manager.player import Player
 from app.managers.data_manager.session_data import SessionData
-from app.managers.data_manager.worker import WindowWorker
+from app.managers.data_manager.worker import OverError, WindowWorker
 from app.managers.lifecycle import ENDED, State
 from app.managers.time_manager import TimeManager, View, Wall
 from app.model import Dictionary
@@ -97,6 +97,7 @@ class BacktestStreamCoordinator(Feeding):
         self._at_end: Ending | None = None
         self._start_paused = start_paused
         self._stopping = False
+        self.waits = False  # within a window, for somebody outside
         self._clock_thread: Thread | None = None
         self._worker = self._make_worker(False)
 
@@ -203,9 +204,12 @@ class BacktestStreamCoordinator(Feeding):
         self._ensure_clock_thread()
 
     def wait_started(self, timeout_s: float | None = None) -> State:
-        """Wait until look-back is loaded and the first view is committed (or it failed)."""
+        """Wait until look-back is loaded and the first view is committed (or it failed), or it
+        waits for somebody outside."""
         with self._changed:
-            self._changed.wait_for(lambda: self.state is not State.STARTING, timeout_s)
+            self._changed.wait_for(
+                lambda: self.waits or self.state is not State.STARTING, timeout_s
+            )
             return self.state
 
     def wait_ended(self, timeout_s: float | None = None) -> bool:
@@ -319,10 +323,60 @@ class BacktestStreamCoordinator(Feeding):
         """A number for a command that is carried out elsewhere (stop)."""
         return self._control.next_number()
 
-    # -- the threads -------------------------------------------------------------------------
+    # -- for a worker that waits, within a window ----------------------------------------------
 
-    def _over(self) -> bool:
+    def wait_for(self, ready: Callable[[], object], timeout_s: float) -> bool:
+        """On the merge thread, until ``ready``; False after ``timeout_s`` of RUNNING.
+
+        Pauses, resumes and changes of speed take effect meanwhile; all else waits for the window's
+        end. OverError where the session ends.
+        """
+        left_ns = int(timeout_s * SECOND_NS)
+        while True:
+            with self._changed:
+                if ready():
+                    return True
+                if self.over:
+                    raise OverError
+                begun = self.state is not State.STARTING
+                applied = self._control.apply(within_window=True) if begun else []
+                changes = list(dict.fromkeys(applied))
+                if not changes:
+                    left_ns = self._wait_within(left_ns)
+                    if left_ns <= 0:
+                        return bool(ready())
+                    continue
+            self._control.flush()
+            for why in changes:
+                self._ensure_clock_thread()
+                self._player.tell(why)
+
+    def _wait_within(self, left_ns: int) -> int:
+        """Until something has changed; what is left then. Only a session that runs counts it."""
+        counts = self.state in (State.RUNNING, State.STARTING)
+        began_ns = self._wall.now_ns()
+        self.waits = True
+        if self.state is State.STARTING:
+            self._changed.notify_all()  # who waits for the start need not
+        self._wall.wait(self._changed, began_ns + left_ns if counts else None)
+        self.waits = False
+        return left_ns - (self._wall.now_ns() - began_ns) if counts else left_ns
+
+    def pause_now(self) -> None:
+        """On the merge thread, within a window: PAUSED from here on, unless it was so."""
+        with self._changed:
+            if self.state is not State.RUNNING:
+                return
+            self._control.halt()
+        self._control.flush()
+        self._player.tell("state")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is delivered."""
         return self._stopping or self.error is not None
+
+    # -- the threads -------------------------------------------------------------------------
 
     def _make_worker(self, again: bool) -> Thread:
         name = "BacktestStreamWorker"
@@ -331,14 +385,15 @@ class BacktestStreamCoordinator(Feeding):
     def _merge_worker(self, again: bool = False) -> None:
         completed = False
         try:
-            while not (again or self._over()) and not self._player.load_look_back(self._over):
+            while not (again or self.over) and not self._player.load_look_back(lambda: self.over):
                 pass
-            if not (again or self._over()):
+            if not (again or self.over):
                 self._player.begin(self._start_paused)
-            while not self._over() and not completed:
+            while not self.over and not completed:
                 completed = not self._advance()
         except BaseException as error:
-            log.exception("the merge thread failed")
+            if not self._stopping:
+                log.exception("the merge thread failed")
             self.fail(error)
         finally:
             self._finish(completed)
@@ -348,7 +403,7 @@ class BacktestStreamCoordinator(Feeding):
         self._player.fetch_when_empty()
         self._apply_commands()
         with self._changed:
-            if self._over():
+            if self.over:
                 return True
             move = self._player.next_move()
             if move.act is Act.WAIT:
@@ -360,7 +415,7 @@ class BacktestStreamCoordinator(Feeding):
     def _apply_commands(self) -> None:
         """Those that wait now; further ones after the next move, so that none starves it."""
         with self._changed:
-            if self._over():
+            if self.over:
                 return
             changes = list(dict.fromkeys(self._control.apply()))
         if EPOCH in changes:
@@ -413,7 +468,7 @@ class BacktestStreamCoordinator(Feeding):
         """Move now between slices, 100 times a second, never onto what is undelivered."""
         try:
             with self._changed:
-                while not self._over() and self.state not in ENDED:
+                while not self.over and self.state not in ENDED:
                     runs = self.state is State.RUNNING and self._clock.speed > 0
                     if runs:
                         self._player.tick()

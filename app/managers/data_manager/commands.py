@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -76,6 +76,13 @@ class CommandQueue:
         """What waits now, in order of arrival."""
         taken = list(self._waiting)
         self._waiting.clear()
+        return taken
+
+    def take_while(self, names: Collection[str]) -> list[Command]:
+        """As ``take_all``, up to the first that has another name."""
+        taken: list[Command] = []
+        while self._waiting and self._waiting[0].name in names:
+            taken.append(self._waiting.popleft())
         return taken
 
     def __bool__(self) -> bool:

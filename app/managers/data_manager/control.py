@@ -16,6 +16,8 @@ from app.managers.lifecycle import ENDED, State, check_move
 from app.managers.time_manager import ClockWriter, TimeManager
 from app.times import format_time
 
+_WITHIN = frozenset({"pause", "resume", "speed"})
+
 
 class Control:
     """Under the coordinator's lock, unless it says otherwise."""
@@ -57,10 +59,14 @@ class Control:
         with self._changed:
             return self._commands.next_number()
 
-    def apply(self) -> list[str]:
-        """Apply what waits now, in order of arrival; what was changed (state, speed, epoch)."""
+    def apply(self, within_window: bool = False) -> list[str]:
+        """Apply what waits now, in order of arrival; what was changed (state, speed, epoch).
+
+        Within a window only what needs no slice to be over, up to the first that does.
+        """
         changes: list[str] = []
-        for command in self._commands.take_all():
+        taken = self._commands.take_while(_WITHIN) if within_window else self._commands.take_all()
+        for command in taken:
             place, view = self.place, self._time.view
             try:
                 why = self._apply(command)
@@ -113,8 +119,7 @@ class Control:
             self._clock.set_speed(command.speed)
             return "speed"
         if command.name == "pause":
-            self.move(State.PAUSED)
-            self.answer_step(interrupted=True)
+            self.halt()
         else:
             self.move(State.RUNNING)
             self._clock.anchor(self._time.view.now_ns)
@@ -159,6 +164,11 @@ class Control:
         check_move(self.state, state)
         self.state = state
         self._changed.notify_all()
+
+    def halt(self) -> None:
+        """Pause a session that runs."""
+        self.move(State.PAUSED)
+        self.answer_step(interrupted=True)
 
     def count_step(self, done: int) -> bool:
         """Count a step down; True when it is over and the session PAUSED again. Takes the lock."""

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from threading import Condition, Lock
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from app.managers.data_manager.merge import Chunk
 from app.managers.lifecycle import ENDED, State
 from app.managers.time_manager import View
 from app.model import Slice, Window
@@ -32,6 +33,14 @@ class WindowConsumer(Protocol):
 
     def on_state(self, state: State, view: View, why: str) -> None:
         """State, day or speed changed."""
+
+
+@runtime_checkable
+class Cutter(Protocol):
+    """A consumer that must have the clock stand at a slice: a window ends there."""
+
+    def cut(self, chunk: Chunk, end: int) -> int:
+        """The slice before which a window from ``chunk.at`` ends; ``end`` at most."""
 
 
 class Delivery:
@@ -69,6 +78,13 @@ class Delivery:
     def window_rows(self) -> int | None:
         bounds = [n for c in self.consumers if (n := c.window_rows()) is not None]
         return min(bounds, default=None)
+
+    def cut(self, chunk: Chunk, end: int) -> int:
+        """The slice before which the next window ends."""
+        for consumer in self.consumers:
+            if isinstance(consumer, Cutter):
+                end = consumer.cut(chunk, end)
+        return end
 
     def held_s(self) -> float | None:
         """Seconds after which to ask again, None when nobody holds the clock."""

@@ -258,7 +258,7 @@ class Player:
             most = 1 if step.goal.single else None
         elif step is not None and step.unit is Unit.SLICE:
             most = step.count
-        end = chunk.upto(limit_ns, self._window_rows(), most)
+        end = self.delivery.cut(chunk, chunk.upto(limit_ns, self._window_rows(), most))
         low, bounds = int(chunk.bounds[chunk.at]), chunk.bounds[chunk.at : end + 1]
         items = chunk.items[low : int(bounds[-1])]
         times_ns = chunk.times_ns[chunk.at : end]

@@ -7,6 +7,10 @@ from typing import Protocol
 from app.model import Window
 
 
+class OverError(Exception):
+    """The session ends while a worker waits for somebody outside: it is to end too."""
+
+
 class WindowWorker(Protocol):
     """Called on the merge thread, in order of time. Whatever it raises fails the session.
 

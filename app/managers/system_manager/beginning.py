@@ -82,7 +82,9 @@ def run_spec(
         name=config.backtest.name,
         config=plain,
         seed=config.backtest.seed,
-        strategies=[StrategyFile(s.id, s.file, folder / s.file) for s in config.strategies],
+        strategies=[
+            StrategyFile(s.id, s.file, folder / s.file) for s in config.strategies if s.file
+        ],
         data=() if data is None else data,
     )
 

@@ -119,6 +119,8 @@ class SessionBuilder:
         feed = DataFeedLoop(coordinator, sources, pool)
         desk = None
         if self._plan is not None:
+            for chair in (self._plan.chairs or {}).values():
+                chair.bind(coordinator)
             desk = open_desk(
                 self._plan, config, self._catalog, data, book, coordinator.delivered_words,
                 lambda: coordinator.view.digest,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from app.errors import StateError
@@ -24,6 +25,7 @@ from app.trading.services.execution import ExecutionSimulator
 from app.trading.services.portfolio import PortfolioService
 from app.trading.services.risk import RiskEngine
 from app.trading.services.strategy import StrategyRunner
+from app.trading.services.strategy.line import Lines
 
 if TYPE_CHECKING:
     from app.managers.system_manager.recording import Recording
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 
 WINDOW_ROWS = 16_384  # bounds what an order from outside waits for
 _JOIN_S = 5.0
+_LONG_S = 0.02  # of a window, where clients answer for it
 
 
 class TradingDesk:
@@ -43,7 +46,7 @@ class TradingDesk:
     def __init__(
         self, config: BacktestConfig, folder: Path, context: RunContext,
         record: Recording | None = None, make_engine: Callable[[EventBus], Engine] = Engine,
-        watched: bool = False,
+        watched: bool = False, lines: Lines | None = None, all_inside: bool = False,
     ) -> None:  # fmt: skip
         self.config, self.context = config, context
         self.bus = EventBus(context, watchdog_s=config.services.watchdog_s)
@@ -52,15 +55,20 @@ class TradingDesk:
         self.blotter = Blotter.from_config(config.portfolio, self.bus) if watched else None
         self.orders_made = 0  # of those from outside
         self.why_stopped: str | None = None  # the cause of an end that was no failure
+        self.lines = lines  # to the clients of strategies that play in lockstep
+        self._rows = 1 if lines else WINDOW_ROWS
         self._loop: Thread | None = None
-        self._attach(folder)
+        self._attach(folder, all_inside)
 
-    def _attach(self, folder: Path) -> None:
+    def _attach(self, folder: Path, all_inside: bool) -> None:
         """Every service of a run, each in the place that its configuration names."""
         config, bus, kinds = self.config, self.bus, self.config.services
         ExecutionSimulator.from_config(config.execution, bus).attach(kinds.execution)
         PortfolioService.from_config(config.portfolio, bus).attach(kinds.portfolio)
-        StrategyRunner.from_config(config.strategies, bus, folder).attach(kinds.strategy)
+        strategies = StrategyRunner.from_config(
+            config.strategies, bus, folder, self.lines, all_inside
+        )
+        strategies.attach(kinds.strategy)
         RiskEngine.from_config(config.risk, bus).attach(kinds.risk)
         if self.record is not None:
             AuditRunner(bus, self.record.writer).attach(kinds.audit)
@@ -70,7 +78,7 @@ class TradingDesk:
     # -- as a window worker --------------------------------------------------------------------
 
     def window_rows(self) -> int | None:
-        return WINDOW_ROWS
+        return self._rows
 
     def begin(self, day: int, now_ns: int) -> None:
         self.prepare()
@@ -79,8 +87,18 @@ class TradingDesk:
         self._settled()
 
     def on_window(self, window: Window) -> None:
+        began_s = monotonic()
         self.engine.on_window(window)
         self._settled()
+        if self.lines:
+            self._fit_rows(monotonic() - began_s)
+
+    def _fit_rows(self, took_s: float) -> None:
+        """Clients take a while for a slice; a command waits for a window's end."""
+        if took_s > _LONG_S:
+            self._rows = max(1, self._rows // 2)
+        elif took_s < _LONG_S / 4:
+            self._rows = min(WINDOW_ROWS, self._rows * 2)
 
     def advance(self, now_ns: int) -> None:
         self.engine.advance(now_ns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from app.managers.data_manager.worker import WindowWorker
 from app.managers.system_manager.beginning import begin_run
 from app.managers.system_manager.config import ResolvedConfig, SessionConfig
 from app.managers.system_manager.desk import TradingDesk
+from app.managers.system_manager.lockstep import Chair
 from app.managers.system_manager.market import CatalogMarket, corporate_actions, halts
 from app.managers.system_manager.recording import Recording
 from app.model import Dictionary
@@ -35,6 +36,8 @@ class TradingPlan:
     watched: bool = False  # whether account, orders and fills are read while it trades
     catalog: str | None = None  # another than the manager's
     between: Between | None = None  # what stands before the desk, and hands on to it
+    chairs: Mapping[str, Chair] | None = None  # of the strategies that play in lockstep
+    all_inside: bool = False  # these too are played inside, by the files that they name
 
 
 def session_config(
@@ -72,7 +75,14 @@ def open_desk(
         intervals=(1, *resolved.derived_intervals),
     )
     if plan.store is None:
-        return TradingDesk(config, plan.folder, context, watched=plan.watched)
+        return TradingDesk(
+            config,
+            plan.folder,
+            context,
+            watched=plan.watched,
+            lines=plan.chairs,
+            all_inside=plan.all_inside,
+        )
     settings = {
         "market_close_grace_seconds": resolved.calendar.grace_s, "tick_keep_rows": data.keep_ticks,
     }  # fmt: skip
@@ -83,7 +93,22 @@ def open_desk(
         plan.store, handle, config, context, market, digest, plan.report, told=plan.watched
     )
     try:
-        return TradingDesk(config, plan.folder, context, record, watched=plan.watched)
+        return TradingDesk(
+            config,
+            plan.folder,
+            context,
+            record,
+            watched=plan.watched,
+            lines=plan.chairs,
+            all_inside=plan.all_inside,
+        )
     except BaseException as error:
         record.finished("failed", f"{type(error).__name__}: {error}", resolved.look_back_ns)
         raise
+
+
+def _desk(plan: TradingPlan, context: RunContext, record: Recording | None) -> TradingDesk:
+    return TradingDesk(
+        plan.config, plan.folder, context, record, watched=plan.watched, lines=plan.chairs,
+        all_inside=plan.all_inside,
+    )  # fmt: skip

@@ -26,6 +26,12 @@ def lay_out(
     config = _config_of(manifest)
     names: dict[str, str] = {}
     sections = []
+    absent = [s.id for s in config.strategies if not s.file]
+    if absent:
+        raise RequestError(
+            f"run {manifest.id} cannot be executed: {', '.join(absent)} played in lockstep, "
+            "and the configuration names no file of it"
+        )
     for section, copy in zip(config.strategies, manifest.strategies, strict=True):
         if _lies_elsewhere(copy):
             renamed = f".{copy.id}/{Path(copy.file).name}"
@@ -91,7 +97,7 @@ def _lies_elsewhere(copy: StrategyCopy) -> bool:
 def _config_of(manifest: Manifest) -> BacktestConfig:
     name = f"the configuration of run {manifest.id}"
     config = parse_backtest_config(dump_yaml(manifest.config), name)
-    named = [(s.id, s.file) for s in config.strategies]
+    named = [(s.id, s.file) for s in config.strategies if s.file]
     if named != [(s.id, s.file) for s in manifest.strategies]:
         raise ConfigError([f"{name}: its strategies are not those of the manifest"])
     return config

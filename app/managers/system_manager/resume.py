@@ -92,8 +92,9 @@ class Resumption:
         config, _ = lay_out(run, folder)
         told = _Told(run)
         plan = TradingPlan(
-            config, folder, store, run.manifest.report, queued=run.id, between=told.between
-        )
+            config, folder, store, run.manifest.report, queued=run.id, between=told.between,
+            all_inside=True,
+        )  # fmt: skip
         engine = BacktestEngine(plan, self._settings(run))
         self._begin(engine)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from app.calendar import TradingDay
 from app.errors import NotFoundError, RequestError, StateError, nearest
 from app.managers.data_manager.commands import Outcome, Unit
+from app.managers.data_manager.delivery import Cutter
 from app.managers.data_manager.goals import (
     CloseGoal,
     FillGoal,
@@ -35,6 +36,7 @@ from app.managers.system_manager.answers import (
 from app.managers.system_manager.branch import Branch
 from app.managers.system_manager.config import ResolvedConfig, check_speed
 from app.managers.system_manager.journal import Journal
+from app.managers.system_manager.lockstep import Chair
 from app.managers.system_manager.session_record import SessionRecord
 from app.managers.system_manager.transport import Transport
 from app.managers.system_manager.way_back import Builder
@@ -77,6 +79,12 @@ class _Adapter:
             self._consumer.on_status(self._session.status(), why)
 
 
+class _CuttingAdapter(_Adapter):
+    def __init__(self, session: ReplaySession, consumer: StatusConsumer, cutter: Cutter) -> None:
+        super().__init__(session, consumer)
+        self.cut = cutter.cut
+
+
 class ReplaySession:
     """One run of the server over a range of trading days."""
 
@@ -88,6 +96,7 @@ class ReplaySession:
         builder: Builder,
         dates: Mapping[Stream, frozenset[int]] | None = None,
         record: SessionRecord | None = None,
+        chairs: Mapping[str, Chair] | None = None,
     ) -> None:
         self.id = id
         self.config = config
@@ -96,6 +105,7 @@ class ReplaySession:
         self.record = record  # of a session without an engine; an engine has its own
         self._transport = Transport(branch, builder, record)
         self._dates = dates or {}
+        self._chairs = chairs or {}
         self._began_s = time.monotonic()
 
     def start(self) -> None:
@@ -125,6 +135,11 @@ class ReplaySession:
         if self.record is not None:
             return self.record.run_id
         return None if desk is None else desk.run_id
+
+    @property
+    def chairs(self) -> Mapping[str, Chair]:
+        """Of its strategies that play in lockstep, by id."""
+        return self._chairs
 
     @property
     def journal(self) -> Journal:
@@ -311,6 +326,10 @@ class ReplaySession:
             raise StateError("this session has no engine; start it with a config", self.state)
         return self._transport.publish(make)
 
+    def fail(self, error: BaseException) -> None:
+        """End it as FAILED, with this cause; any thread."""
+        self._branch.coordinator.fail(error)
+
     def stop(self) -> Outcome:
         """Stop for good; any thread, any number of times, at once where it has ended."""
         return self._transport.stop()
@@ -336,7 +355,10 @@ class ReplaySession:
 
     def attach(self, consumer: StatusConsumer) -> None:
         """Hand every window and status to ``consumer``; before the start."""
-        self._transport.attach(_Adapter(self, consumer))
+        if isinstance(consumer, Cutter):
+            self._transport.attach(_CuttingAdapter(self, consumer, consumer))
+        else:
+            self._transport.attach(_Adapter(self, consumer))
 
     def wake(self) -> None:
         """A consumer that held the clock may go on."""

@@ -172,7 +172,8 @@ class SystemManager:
         )
         branch = builder.build(Start(1, config.speed, config.start_paused))
         number = next(self._numbers)
-        return ReplaySession(f"s{number}", config, branch, builder, builder.dates(), record)
+        chairs = None if plan is None else plan.chairs
+        return ReplaySession(f"s{number}", config, branch, builder, builder.dates(), record, chairs)
 
     def close(self) -> None:
         """Stop the session and refuse further ones; any thread, any number of times."""

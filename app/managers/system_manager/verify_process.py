@@ -101,7 +101,7 @@ def _backtest(job: VerifyJob, store: RunStore) -> Answer:
         return made[0]
 
     assert job.config is not None
-    plan = TradingPlan(job.config, job.folder, store, job.report, between=between)
+    plan = TradingPlan(job.config, job.folder, store, job.report, between=between, all_inside=True)
     engine = BacktestEngine(plan, job.settings)
     engine.run(lambda _: engine.stop() if made and made[0].over else None)
     return Answer()

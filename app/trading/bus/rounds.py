@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from threading import get_ident
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from app.trading.bus.barrier import Barrier
 from app.trading.bus.errors import BusError, ClosedError, HandlerError, HandlerInterrupt
@@ -16,6 +16,7 @@ from app.trading.bus.turn import HOLDER, Turn
 from app.trading.bus.watch import Spot, watch
 from app.trading.events import TOPICS, EquityEvent, MarketEvent
 
+T = TypeVar("T")
 _rank = attrgetter("rank")
 
 
@@ -94,6 +95,15 @@ class Rounds:
                 del held[HOLDER]
             if turn.asked:
                 self._end_turn()
+
+    def outside(self, call: Callable[[], T]) -> T:
+        """Within an inline handler, call what waits for somebody outside: nobody watches it."""
+        spot = self._spot
+        at, spot.at = spot.at, None
+        try:
+            return call()
+        finally:
+            spot.at = at
 
     def remove(self, port: Port) -> None:
         """A subscriber leaves, between rounds."""

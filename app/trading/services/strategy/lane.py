@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from app.errors import nearest
-from app.model import QUOTE_CODE, TRADE_CODE
+from app.model import QUOTE_CODE, TRADE_CODE, Ints
 from app.times import format_time
 from app.trading.context import RunContext
 from app.trading.events import WarningEvent
@@ -30,6 +30,18 @@ from app.trading.services.strategy.slabs import Interest, LaneSlab, SliceView
 from app.trading.services.strategy.warmup import warmup_bars
 
 
+class Played(Protocol):
+    """A strategy of a configuration that can be given a lane."""
+
+    section: StrategySection
+
+    @property
+    def module(self) -> str:
+        """The name that its file was loaded under, "" for none."""
+
+    def lane(self, stage: Stage) -> Lane: ...
+
+
 class Loaded:
     """A strategy of a configuration, its file and parameters checked."""
 
@@ -45,6 +57,13 @@ class Loaded:
             forget_modules([self.file.name])
             raise
 
+    @property
+    def module(self) -> str:
+        return self.file.name
+
+    def lane(self, stage: Stage) -> Lane:
+        return Lane(self, stage)
+
     def _check_warmup(self) -> None:
         warmup = self.section.warmup
         if warmup is None:
@@ -59,16 +78,31 @@ class Loaded:
             raise self.file.error(f"{self.section.id}: {text}", line)
 
 
-def load_all(sections: Sequence[StrategySection], folder: Path) -> list[Loaded]:
-    """All strategies of a configuration; StrategyError for the first that cannot be used."""
-    loaded: list[Loaded] = []
+def load_all(
+    sections: Sequence[StrategySection], folder: Path,
+    elsewhere: Callable[[StrategySection], Played] | None = None, all_inside: bool = False,
+) -> list[Played]:  # fmt: skip
+    """All strategies of a configuration; StrategyError for the first that cannot be used.
+
+    ``elsewhere`` finds those that play in lockstep, over a line.
+    """
+    loaded: list[Played] = []
     try:
         for section in sections:
             if any(section.id == one.section.id for one in loaded):
                 raise StrategyError(f"two strategies have the id {section.id!r}")
-            loaded.append(Loaded(section, folder))
+            if all_inside or not section.lockstep:
+                loaded.append(Loaded(section, folder))
+            elif elsewhere is not None:
+                loaded.append(elsewhere(section))
+            else:
+                raise StrategyError(
+                    f"strategy {section.id!r} plays in lockstep: only a server's session has a "
+                    "place for its client; start one with this configuration, or set lockstep to "
+                    "false"
+                )
     except StrategyError:
-        forget_modules([one.file.name for one in loaded])
+        forget_modules([one.module for one in loaded])
         raise
     return loaded
 
@@ -81,7 +115,7 @@ class Lane:
         self.strategy_id, self.section, self._file = section.id, section, loaded.file
         self._class_line = loaded.file.lines.get(loaded.strategy.__name__)
         self.instance = loaded.instance
-        symbols = _symbols(section, stage.run)
+        symbols = lane_symbols(section, stage.run)
         self.interest = _interest(loaded, symbols, stage.run)
         self.seat = Seat(section.id, symbols, self.interest, stage)
         self.book = Book()
@@ -136,6 +170,9 @@ class Lane:
 
     # -- before the first day ------------------------------------------------------------------
 
+    def sit(self) -> None:
+        """It is about to start."""
+
     def start(self) -> None:
         self.call("on_start")
         if self.section.warmup is not None:
@@ -156,15 +193,20 @@ class Lane:
         seat.warming = False
         clock.now_ns = clock.start_ns
         if seat.ignored:
-            seat.stage.publish(
-                WarningEvent(
-                    ts_event_ns=clock.now_ns, code="warmup_ignored", strategy_id=self.strategy_id,
-                    text=f"{seat.ignored} signals, orders and changes of the warm-up were ignored",
-                )
-            )  # fmt: skip
+            self.tell_ignored(seat.ignored)
+
+    def tell_ignored(self, count: int) -> None:
+        """So much was ordered in the warm-up."""
+        self.seat.stage.publish(
+            WarningEvent(
+                ts_event_ns=self.seat.stage.clock.now_ns, code="warmup_ignored",
+                strategy_id=self.strategy_id,
+                text=f"{count} signals, orders and changes of the warm-up were ignored",
+            )
+        )  # fmt: skip
 
 
-def _symbols(section: StrategySection, run: RunContext) -> tuple[str, ...]:
+def lane_symbols(section: StrategySection, run: RunContext) -> tuple[str, ...]:
     symbols = run.symbols if section.symbols is None else tuple(section.symbols)
     for symbol in symbols:
         if symbol not in run.symbols:
@@ -175,6 +217,13 @@ def _symbols(section: StrategySection, run: RunContext) -> tuple[str, ...]:
     return symbols
 
 
+def local_numbers(symbols: Sequence[str], run: RunContext) -> Ints:
+    """For each symbol of the run its place among these, -1 for none."""
+    local = np.full(len(run.symbols), -1, np.int64)
+    local[[run.index(symbol) for symbol in symbols]] = np.arange(len(symbols))
+    return local
+
+
 def _interest(loaded: Loaded, symbols: Sequence[str], run: RunContext) -> Interest:
     """The rows that the callbacks need."""
     own, intervals = overridden(loaded.strategy), loaded.strategy.intervals
@@ -183,8 +232,7 @@ def _interest(loaded: Loaded, symbols: Sequence[str], run: RunContext) -> Intere
         there = ", ".join(map(str, run.intervals))
         line = loaded.file.lines.get(f"{loaded.strategy.__name__}.intervals")
         raise loaded.file.error(f"intervals has {unknown[0]}; the run has bars of: {there}", line)
-    local = np.full(len(run.symbols), -1, np.int64)
-    local[[run.index(symbol) for symbol in symbols]] = np.arange(len(symbols))
+    local = local_numbers(symbols, run)
     rows = [("on_bar", intervals), ("on_trade", (TRADE_CODE,)), ("on_quote", (QUOTE_CODE,))]
     codes = frozenset(code for name, them in rows if name in own for code in them)
     every = frozenset((*intervals, TRADE_CODE, QUOTE_CODE))

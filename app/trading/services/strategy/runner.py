@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -27,8 +28,10 @@ from app.trading.orders import OrderState
 from app.trading.sections import StrategySection
 from app.trading.service import BacktestService
 from app.trading.services.strategy.ctx import OWNER
-from app.trading.services.strategy.lane import Lane, Loaded, load_all
+from app.trading.services.strategy.lane import Lane, Played, load_all
+from app.trading.services.strategy.line import Lines
 from app.trading.services.strategy.loading import RAISED, forget_modules
+from app.trading.services.strategy.remote import RemoteStrategy
 from app.trading.services.strategy.seat import Stage
 from app.trading.services.strategy.slabs import Slab
 
@@ -39,7 +42,8 @@ _TOLD = frozenset(
 
 def check_strategies(section: Sequence[StrategySection], folder: Path) -> None:
     """Load every strategy and make it with its parameters; StrategyError with file and line."""
-    forget_modules([one.file.name for one in load_all(section, folder)])
+    inside = [one for one in section if not one.lockstep]
+    forget_modules([one.module for one in load_all(inside, folder)])
 
 
 class StrategyRunner(BacktestService):
@@ -49,27 +53,30 @@ class StrategyRunner(BacktestService):
     RANK: ClassVar[int] = 30
     PHASE: ClassVar[Phase | None] = Phase.STRATEGY
 
-    def __init__(self, event_bus: EventBus, loaded: Sequence[Loaded]) -> None:
+    def __init__(self, event_bus: EventBus, loaded: Sequence[Played]) -> None:
         super().__init__(event_bus)
         # By name: whoever is held here may hold the runner.
-        weakref.finalize(self, forget_modules, [one.file.name for one in loaded])
+        weakref.finalize(self, forget_modules, [one.module for one in loaded])
         self._stage = Stage(self.context, self.publish)
         self._clock = self._stage.clock
-        self._lanes = [Lane(one, self._stage) for one in loaded]
+        self._lanes = [one.lane(self._stage) for one in loaded]
         self._of = {lane.strategy_id: lane for lane in self._lanes}
-        self._with_rows = [i for i in self._lanes if i.interest.rows or i.interest.slices]
+        self._with_rows: list[Lane] = []  # those that get market data, known at the start
         self._slab: Slab | None = None
         self._awaited = 0  # corporate actions of the day that are still to come
 
     @classmethod
     def from_config(
-        cls, section: Sequence[StrategySection], event_bus: EventBus, folder: Path | None = None
-    ) -> Self:
+        cls, section: Sequence[StrategySection], event_bus: EventBus, folder: Path | None = None,
+        lines: Lines | None = None, all_inside: bool = False,
+    ) -> Self:  # fmt: skip
         """Strategies of a configuration; their files are relative to ``folder``.
 
-        StrategyError names the file and the line of what cannot be used.
+        ``lines`` lead to the clients of those that play in lockstep, unless all are played
+        inside. StrategyError names the file and the line of what cannot be used.
         """
-        loaded = load_all(section, folder or Path())
+        elsewhere = None if lines is None else partial(RemoteStrategy, lines, event_bus)
+        loaded = load_all(section, folder or Path(), elsewhere, all_inside)
         return cls(event_bus, loaded)
 
     def handlers(self) -> Mapping[type, Callable[[Any], None]]:
@@ -93,6 +100,9 @@ class StrategyRunner(BacktestService):
         self._set_time(event)
         self._clock.start_ns = event.ts_event_ns
         self._clock.day = self.context.day_at(event.ts_event_ns)
+        for lane in self._lanes:
+            lane.sit()
+        self._with_rows = [i for i in self._lanes if i.interest.rows or i.interest.slices]
         for lane in self._lanes:
             lane.start()
 

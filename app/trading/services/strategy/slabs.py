@@ -108,6 +108,11 @@ class LaneSlab:
         store, edges = found
         return store, edges[at], edges[at + 1]
 
+    def sliced_rows(self) -> tuple[Items, list[int]]:
+        """All rows of the streams of on_slice; slice i has those from edge i to edge i + 1."""
+        mask, edges = self._raw.choose(self._interest, self._interest.slices)
+        return self._raw.take(mask, int(edges[-1])), edges.tolist()
+
     def _make(self, code: int) -> tuple[Store, list[int]]:
         if code not in self._interest.slices:
             raise RequestError(f"a slice has no bars of {code}m: it is none of its intervals")
