@@ -1,6 +1,11 @@
-# The server alone. The catalog is a volume; nothing is written but the index, in /cache.
+# The server with the deck, its page at /. The catalog is a volume; nothing is written but the index, in /cache.
 #   docker build -t tapedeck .
 #   docker run -p 127.0.0.1:8000:8000 -e TAPEDECK_API_KEY=... -v "$PWD/data:/catalog:ro" tapedeck
+
+FROM node:24-slim AS deck
+WORKDIR /srv/deck
+COPY deck/ ./
+RUN npm ci && npm run build -- --outDir /srv/built --emptyOutDir
 
 FROM python:3.12-slim AS build
 WORKDIR /srv/tapedeck
@@ -18,6 +23,7 @@ WORKDIR /srv/tapedeck
 COPY --from=build /srv/venv /srv/venv
 COPY settings.py ./
 COPY app/ app/
+COPY --from=deck /srv/built app/api/built
 ENV PATH=/srv/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

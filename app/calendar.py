@@ -81,6 +81,11 @@ def _exchange(name: str, start: date, end: date) -> exchange_calendars.ExchangeC
         raise RangeError(f"calendar {name} cannot cover {start} to {end}: {error}") from error
 
 
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of a calendar."""
+    return ZoneInfo(str(_exchange(name, date(2024, 1, 1), date(2024, 12, 31)).tz))
+
+
 class TradingCalendar:
     """The trading days of one exchange between explicit bounds."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from starlette.responses import Response
 
 from app.api.columns import item_row
-from app.model import Dictionary, Ints, Items, StreamType
+from app.model import Dictionary, Ints, Items, StreamType, channel_name
 from app.times import MINUTE_NS, format_time
 
 if TYPE_CHECKING:
@@ -76,6 +76,31 @@ def trading_day(session: ReplaySession, view: View) -> str | None:
     """The date of the view's trading day."""
     days = session.days
     return day_text(days[view.day].date) if 0 <= view.day < len(days) else None
+
+
+def plan_body(session: ReplaySession) -> dict[str, Any]:
+    """``GET /session/plan``."""
+    config = session.config
+    return {
+        "id": session.id,
+        "symbols": list(config.symbols),
+        "streams": sorted({channel_name(s.type, s.interval_min) for s in config.streams}),
+        "intervals": [f"{n}m" for n in sorted({1, *config.derived_intervals})] + ["1d"],
+        "start": config.start,
+        "end": config.end,
+        "calendar": config.calendar.name,
+        "time_zone": str(config.calendar.zone),
+        "hours": config.hours,
+        "history_days": config.history_days,
+        "trades": session.desk is not None,
+        "days": [
+            {
+                "day": day_text(day.date), "open": format_time(day.open_ns),
+                "close": format_time(day.close_ns), "half_day": day.half_day,
+            }
+            for day in session.days[config.first_day :]
+        ],
+    }  # fmt: skip
 
 
 def data_body(

@@ -14,17 +14,32 @@ from app.api.auth import PREFIX
 from app.api.documents import answers
 from app.api.requests import WHOLE
 from app.api.schemas import RunStateName
-from app.api.schemas_runs import Run, RunDetail, RunProgress, Runs, RunStart
+from app.api.schemas_runs import (
+    Configs,
+    EquityCurve,
+    Run,
+    RunDetail,
+    RunProgress,
+    Runs,
+    RunStart,
+)
 from app.api.services import Services
+from app.calendar import zone_of
 from app.errors import NotFoundError, RunError, StateError
+from app.managers.system_manager.configs import list_server_configs
 from app.managers.system_manager.run_queue import RunQueue
+from app.runs.equity import read_curve
 from app.runs.folder import RunFolder
 from app.runs.index import RunRecord
 from app.runs.manifest import RunKind, RunState
+from app.times import format_times
 
 RunId = Annotated[str, Path(max_length=128, description="A run's id.")]
 StateFilter = Annotated[RunStateName | None, Query(description="Only runs in this state.")]
 Limit = Annotated[int, WHOLE, Query(ge=1, le=1000, description="The newest so many.")]
+Points = Annotated[
+    int, WHOLE, Query(ge=4, le=10_000, description="How many points about, at most.")
+]
 Only = Annotated[
     Literal["cancel", "remove"] | None,
     Query(description="409 where it would have to do the other thing."),
@@ -101,6 +116,23 @@ def add_run_routes(app: FastAPI, services: Services) -> None:
         found = await asyncio.to_thread(lambda: run_body(queue.record(queue.resume(id))))
         return OrjsonResponse(found, 202)
 
+    @app.get(
+        PREFIX + "/runs/{id}/equity", response_model=EquityCurve, tags=["runs"],
+        summary="A run's equity curve", responses=answers(404, 503),
+    )  # fmt: skip
+    async def get_equity(id: RunId, points: Points = 1000) -> Response:
+        """Of a run that goes on, up to what it last wrote; empty before it began."""
+        return OrjsonResponse(await asyncio.to_thread(_equity, queue, id, points))
+
+    @app.get(
+        PREFIX + "/configs", response_model=Configs, tags=["runs"],
+        summary="Configurations that can be run", responses=answers(),
+    )  # fmt: skip
+    async def get_configs() -> Response:
+        """The YAML files of TAPEDECK_CONFIGS_DIR; none where it is not set."""
+        names = await asyncio.to_thread(list_server_configs, services.settings)
+        return OrjsonResponse({"configs": names})
+
     @app.delete(
         PREFIX + "/runs/{id}", response_model=Run, tags=["runs"],
         summary="Cancel a run, or remove one that has ended",
@@ -161,6 +193,22 @@ def _detail(queue: RunQueue, run_id: str) -> dict[str, Any]:
     if record.state is RunState.RUNNING and (progress := folder.progress()) is not None:
         more["progress"] = {name: progress.get(name) for name in RunProgress.model_fields}
     return run_body(record) | more
+
+
+def _equity(queue: RunQueue, run_id: str, points: int) -> dict[str, Any]:
+    record, folder = queue.record(run_id), queue.store.open(run_id)
+    if record.state is RunState.BROKEN:
+        raise NotFoundError(f"run {run_id} is broken: {record.cause}")
+    if folder.manifest.kind is RunKind.REPLAY:
+        raise NotFoundError(f"run {run_id} has no equity: it is a replay, in which nothing traded")
+    config = folder.manifest.config
+    initial = float(config["portfolio"]["initial_cash"])
+    curve = read_curve(folder, initial, zone_of(config["data"]["calendar"]), points)
+    return {
+        "id": run_id, "initial_cash": initial, "rows": curve.rows,
+        "times": format_times(curve.ts_ns), "equity": curve.equity, "drawdown": curve.drawdown,
+        "days": [{"day": day, "pnl": round(pnl, 8)} for day, pnl in curve.days],
+    }  # fmt: skip
 
 
 def _report(queue: RunQueue, run_id: str) -> bytes:

@@ -11,7 +11,7 @@ import orjson
 from fastapi import FastAPI, Header, Query
 from starlette.responses import Response
 
-from app.api.answers import OrjsonResponse, days_body, maybe, session_body
+from app.api.answers import OrjsonResponse, days_body, maybe, plan_body, session_body
 from app.api.answers import day_text as text_of_day
 from app.api.auth import PREFIX
 from app.api.documents import answers
@@ -21,6 +21,7 @@ from app.api.schemas import (
     Clock,
     CommandAnswer,
     Days,
+    Plan,
     Session,
     SessionStart,
     SpeedChange,
@@ -95,6 +96,14 @@ def add_session_routes(app: FastAPI, services: Services) -> None:
             return OrjsonResponse(days_body(session, session.day_records()[1]))
 
         return await asyncio.to_thread(read)  # many days of many symbols take their time
+
+    @app.get(
+        PREFIX + "/session/plan", response_model=Plan, tags=["session"],
+        summary="What the session replays", responses=answers(409),
+    )  # fmt: skip
+    async def get_plan() -> Response:
+        """Symbols, intervals, and the calendar's days from the first to the last."""
+        return OrjsonResponse(plan_body(services.session()))
 
     @app.get(
         PREFIX + "/time", response_model=Clock, tags=["session"],

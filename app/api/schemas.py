@@ -333,6 +333,32 @@ class Days(Answer):
     days: list[DayRecord] = Field(description="Finished trading days and the running one.")
 
 
+class PlannedDay(Answer):
+    """A trading day as the calendar has it."""
+
+    day: Day
+    open: Time
+    close: Time = Field(description="The official close.")
+    half_day: bool
+
+
+class Plan(Answer):
+    """What the session was asked to replay, all defaults filled in."""
+
+    id: str
+    symbols: list[str]
+    streams: list[str] = Field(description="Datasets that are read.", examples=[["bars_1m"]])
+    intervals: list[str] = Field(description="Of its bars.", examples=[["1m", "5m", "15m", "1d"]])
+    start: str = Field(description="As it was asked for.")
+    end: str
+    calendar: str
+    time_zone: str = Field(description="Of the exchange.", examples=["America/New_York"])
+    hours: HoursName
+    history_days: int
+    trades: bool = Field(description="It has an engine: account, positions, orders.")
+    days: list[PlannedDay] = Field(description="All of its trading days, without look-back.")
+
+
 class Clock(Answer):
     """Simulated time; nulls where there is no session."""
 

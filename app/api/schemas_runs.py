@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.api.schemas import Answer, Body, RunStateName, Time
+from app.api.schemas import Answer, Body, Day, RunStateName, Time
 
 
 class RunStart(Body):
@@ -64,3 +64,24 @@ class RunDetail(Run):
 
 class Runs(Answer):
     runs: list[Run] = Field(description="Newest first.")
+
+
+class Configs(Answer):
+    configs: list[str] = Field(description="Names that POST /runs and POST /session take.")
+
+
+class DayResult(Answer):
+    day: Day = Field(description="In the exchange's time zone.")
+    pnl: float = Field(description="Change of equity, from the last point of the day before.")
+
+
+class EquityCurve(Answer):
+    """The account of a run at times at which it changed, thinned without losing a peak."""
+
+    id: str
+    initial_cash: float
+    rows: int = Field(description="How many points the run has left; fewer are answered.")
+    times: list[Time]
+    equity: list[float]
+    drawdown: list[float] = Field(description="Below the highest equity before, as a fraction.")
+    days: list[DayResult] = Field(description="Days on which the account changed.")

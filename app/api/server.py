@@ -19,6 +19,7 @@ from uvicorn.server import HANDLED_SIGNALS
 from app import __version__
 from app.api import documents, problems
 from app.api.auth import PREFIX, Gate, is_loopback
+from app.api.deck import add_deck
 from app.api.documents import DESCRIPTION
 from app.api.page import add_page
 from app.api.requests import BodyLimit, StrictRoute
@@ -82,6 +83,7 @@ def create_app(settings: Settings, manager: SystemManager) -> FastAPI:
     add_server_routes(app, services)
     add_stream_route(app, services)
     add_page(app)
+    add_deck(app)
     documents.install(app, services.max_wait_s)
     return app
 
@@ -186,6 +188,7 @@ def _print_urls(base: str) -> None:
     stream = base.replace("http", "ws", 1)
     sys.stdout.write(
         f"Tapedeck serves {base}{PREFIX}\n"
+        f"  deck      {base}/\n"
         f"  API page  {base}/docs\n"
         f"  stream    {stream}{PREFIX}/stream\n"
         f"  metrics   {base}/metrics\n"

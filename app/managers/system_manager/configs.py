@@ -23,3 +23,11 @@ def read_server_config(settings: Settings, name: str, overrides: Sequence[str] =
         if keys == ["data"] or keys[:2] == ["data", "catalog"]:
             raise RequestError(f"{text}: the catalog of a server's run cannot be set from outside")
     return read_config_file(name, overrides, folder)
+
+
+def list_server_configs(settings: Settings) -> list[str]:
+    """The YAML files of the folder that the settings name; none where they name none."""
+    folder = settings.tapedeck_configs_dir
+    if folder is None or not folder.is_dir():
+        return []
+    return sorted(p.name for p in folder.iterdir() if p.suffix in (".yaml", ".yml") and p.is_file())
