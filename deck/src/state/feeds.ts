@@ -1,0 +1,174 @@
+// What a chart shows: loaded once, carried on by the stream, and read again where that left a hole.
+
+import { get, ServerError, type Schema } from "../api/http";
+import type { CandleChart, TickPoint } from "../lib/candles";
+import { Calm } from "../lib/calm";
+import { isoOf, MINUTE_MS, msOf } from "../lib/time";
+import { log } from "./log";
+import { barKey, batches, type Bar, type Batch } from "./market";
+import { changes } from "./session";
+
+export const TICKS = "ticks";
+const LOADED = 2000;
+const MOST = 6000;
+const SHOWN = 160;
+const REFILL_MS = 300;
+
+type Feed = { stop: () => void; newest: (count: number) => Bar[] };
+
+/** Keep a chart at what a symbol's interval has; `drawn` is told after each change of points. */
+export function feed(chart: CandleChart, symbol: string, interval: string, drawn: () => void): Feed {
+  return interval === TICKS ? feedTicks(chart, symbol, drawn) : feedBars(chart, symbol, interval, drawn);
+}
+
+function missing(what: string, error: unknown): void {
+  const expected = error instanceof ServerError && [0, 404, 409, 422].includes(error.status);
+  if (!expected) log("error", `${what} cannot be read: ${String(error)}`);
+}
+
+const toBar = (bar: Schema<"Bar">): Bar => ({
+  ms: msOf(bar.ts), open: bar.open, high: bar.high, low: bar.low, close: bar.close, volume: bar.volume,
+});
+
+function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: () => void): Feed {
+  const daily = interval === "1d";
+  const step = daily ? Infinity : Number.parseInt(interval, 10) * MINUTE_MS;
+  const key = barKey(symbol, interval);
+  let bars: Bar[] = [];
+  let generation = 0;
+
+  const read = async (since?: number): Promise<Bar[]> => {
+    const query = { interval, limit: LOADED, since: since === undefined ? undefined : isoOf(since) };
+    return (await get("/api/v1/session/data/{symbol}/bars", { path: { symbol }, query })).bars.map(toBar);
+  };
+  const show = (fit: boolean): void => {
+    chart.showBars(bars);
+    if (fit) chart.fit(SHOWN);
+    drawn();
+  };
+  const load = async (): Promise<void> => {
+    const mine = ++generation;
+    try {
+      const found = await read();
+      if (mine !== generation) return;
+      bars = found;
+      show(true);
+    } catch (error) {
+      missing(`${symbol} ${interval}`, error);
+    }
+  };
+  const append = (bar: Bar): void => {
+    if (bars.at(-1)?.ms === bar.ms) bars[bars.length - 1] = bar;
+    else bars.push(bar);
+    chart.updateBar(bar);
+  };
+  const refill = new Calm(async () => {
+    const mine = generation;
+    const last = bars.at(-1);
+    try {
+      const found = await read(last?.ms);
+      if (mine !== generation) return;
+      const fresh = found.filter((bar) => bar.ms > (bars.at(-1)?.ms ?? -Infinity));
+      if (fresh.length > 50 || bars.length + fresh.length > MOST) {
+        bars = [...bars, ...fresh].slice(-MOST / 2);
+        show(false);
+      } else {
+        fresh.forEach(append);
+        drawn();
+      }
+    } catch (error) {
+      missing(`${symbol} ${interval}`, error);
+    }
+  }, REFILL_MS);
+  const take = (batch: Batch): void => {
+    const bar = batch.bars.get(key);
+    const last = bars.at(-1);
+    if (bar === undefined || (last !== undefined && bar.ms < last.ms)) return;
+    if (last === undefined || bar.ms > last.ms + step || bars.length >= MOST) refill.ask();
+    else append(bar);
+  };
+
+  void load();
+  const stops = [
+    batches.on(take),
+    changes.on((change) => {
+      if (change === "session" || change === "epoch") void load();
+      else if (change === "day" && daily) void load();
+      else if (change === "state") refill.ask();
+    }),
+  ];
+  return {
+    stop: () => {
+      generation += 1;
+      refill.stop();
+      stops.forEach((stop) => stop());
+    },
+    newest: (count) => bars.slice(-count),
+  };
+}
+
+/** The last of each second: what a chart in seconds can show. */
+function bySecond(points: TickPoint[]): TickPoint[] {
+  const found = new Map<number, TickPoint>();
+  for (const point of points) found.set(Math.floor(point.ms / 1000), point);
+  return [...found.values()];
+}
+
+function feedTicks(chart: CandleChart, symbol: string, drawn: () => void): Feed {
+  let generation = 0;
+  const newest = { trade: 0, bid: 0, ask: 0 };
+  const given = { path: { symbol }, query: { limit: LOADED } };
+  const trades = async (): Promise<TickPoint[]> =>
+    (await get("/api/v1/session/data/{symbol}/trades", given)).trades.map((t) => ({ ms: msOf(t.ts), value: t.price }));
+  const quotes = async (): Promise<Schema<"Quote">[]> =>
+    (await get("/api/v1/session/data/{symbol}/quotes", given)).quotes;
+  const orNone = async <T,>(asked: Promise<T[]>): Promise<T[]> => {
+    try {
+      return await asked;
+    } catch (error) {
+      missing(`${symbol} ${TICKS}`, error); // a symbol may have trades and no quotes
+      return [];
+    }
+  };
+  const load = async (): Promise<void> => {
+    const mine = ++generation;
+    const [sold, quoted] = await Promise.all([orNone(trades()), orNone(quotes())]);
+    if (mine !== generation) return;
+    const side = (name: "bid" | "ask"): TickPoint[] =>
+      quoted.flatMap((quote) => (quote[name] === null ? [] : [{ ms: msOf(quote.ts), value: quote[name] }]));
+    const found = { trade: bySecond(sold), bid: bySecond(side("bid")), ask: bySecond(side("ask")) };
+    for (const name of ["trade", "bid", "ask"] as const) newest[name] = found[name].at(-1)?.ms ?? 0;
+    chart.showTicks(found);
+    chart.fit(SHOWN * 2);
+    drawn();
+  };
+  const update = (name: "trade" | "bid" | "ask", ms: number, value: number | null): void => {
+    if (value === null || ms < newest[name]) return;
+    newest[name] = ms;
+    chart.updateTick(name, { ms, value });
+  };
+  const take = (batch: Batch): void => {
+    const trade = batch.trades.get(symbol);
+    const quote = batch.quotes.get(symbol);
+    if (trade) update("trade", trade.ms, trade.price);
+    if (quote) {
+      update("bid", quote.ms, quote.bid);
+      update("ask", quote.ms, quote.ask);
+    }
+  };
+
+  void load();
+  const stops = [
+    batches.on(take),
+    changes.on((change) => {
+      if (change !== "speed") void load();
+    }),
+  ];
+  return {
+    stop: () => {
+      generation += 1;
+      stops.forEach((stop) => stop());
+    },
+    newest: () => [],
+  };
+}

@@ -1,0 +1,111 @@
+// What is read over HTTP while the session moves: at most once a second, and only after news.
+
+import { signal } from "@preact/signals";
+import { get, ServerError, type Schema } from "../api/http";
+import { Calm } from "../lib/calm";
+import { log } from "./log";
+import { batches } from "./market";
+import { shownSymbols } from "./panes";
+import { changes, plan, session, trades } from "./session";
+
+export type Desk = {
+  account: Schema<"Account">;
+  positions: Schema<"Position">[];
+  orders: Schema<"Order">[];
+  fills: Schema<"Fill">[];
+  signals: Schema<"Signal">[];
+};
+export type Point = { ms: number; equity: number };
+
+const KEPT_POINTS = 5000;
+const LIMIT = 300;
+
+export const data = signal<Schema<"Data"> | null>(null);
+export const days = signal<Schema<"DayRecord">[]>([]);
+export const desk = signal<Desk | null>(null);
+/** Of the account while this page looks on, after what its run had left before. */
+export const equity = signal<Point[]>([]);
+
+function quietly(what: string, work: () => Promise<void>): () => Promise<void> {
+  return async () => {
+    try {
+      await work();
+    } catch (error) {
+      // The line says itself that it is lost; 409 is a session that has just gone.
+      const expected = error instanceof ServerError && (error.status === 0 || error.status === 409);
+      if (!expected) log("error", `${what} cannot be read: ${String(error)}`);
+    }
+  };
+}
+
+const readData = new Calm(quietly("the watch list", async () => {
+  const known = plan.value;
+  const names = shownSymbols.value.filter((name) => known?.symbols.includes(name));
+  if (known === null || names.length === 0 || names.some((name) => name.includes(","))) return;
+  const found = await get("/api/v1/session/data", { query: { symbols: names.join(",") } });
+  if (plan.value === known) data.value = found;
+}), 1000);
+
+const readDays = new Calm(quietly("the days", async () => {
+  const known = plan.value;
+  if (known === null) return;
+  const found = await get("/api/v1/session/days");
+  if (plan.value === known) days.value = found.days;
+}), 5000);
+
+const readDesk = new Calm(quietly("the account", async () => {
+  const known = plan.value;
+  if (known === null || !trades.value) return;
+  const query = { limit: LIMIT };
+  const [account, { positions }, { orders }, { fills }, { signals }] = await Promise.all([
+    get("/api/v1/session/account"),
+    get("/api/v1/session/positions", { query: { which: "all" } }),
+    get("/api/v1/session/orders", { query }),
+    get("/api/v1/session/fills", { query }),
+    get("/api/v1/session/signals", { query }),
+  ]);
+  if (plan.value !== known || account.epoch !== session.value?.epoch) return;
+  desk.value = { account, positions, orders, fills, signals };
+  addPoint({ ms: Date.parse(account.time), equity: account.equity });
+}), 1000);
+
+function addPoint(point: Point): void {
+  const before = equity.value;
+  if (before.length && before[before.length - 1]!.ms >= point.ms) return;
+  equity.value = [...(before.length < KEPT_POINTS ? before : before.filter((_, n) => n % 2 === 0)), point];
+}
+
+/** The curve that the session's run has left so far, before this page was opened. */
+async function readPast(): Promise<void> {
+  const run = session.value?.run;
+  if (run == null) return;
+  const found = await get("/api/v1/runs/{id}/equity", { path: { id: run }, query: { points: 2000 } });
+  if (session.value?.run !== run) return;
+  const past = found.times.map((text, n) => ({ ms: Date.parse(text), equity: found.equity[n]! }));
+  const last = past.at(-1)?.ms ?? 0;
+  equity.value = [...past, ...equity.value.filter((point) => point.ms > last)];
+}
+
+function forget(): void {
+  data.value = null;
+  days.value = [];
+  desk.value = null;
+  equity.value = [];
+}
+
+/** Read all of it, as after a command. */
+export function refresh(): void {
+  readData.ask();
+  readDesk.ask();
+  readDays.ask();
+}
+
+changes.on((change) => {
+  if (change === "session" || change === "epoch") {
+    forget();
+    void quietly("the equity", readPast)();
+  }
+  refresh();
+});
+batches.on(refresh);
+shownSymbols.subscribe(() => readData.ask());
