@@ -203,7 +203,7 @@ def _equity(queue: RunQueue, run_id: str, points: int) -> dict[str, Any]:
         raise NotFoundError(f"run {run_id} has no equity: it is a replay, in which nothing traded")
     config = folder.manifest.config
     initial = float(config["portfolio"]["initial_cash"])
-    curve = read_curve(folder, initial, zone_of(config["data"]["calendar"]), points)
+    curve = read_curve(folder, initial, zone_of(config["backtest"]["calendar"]), points)
     return {
         "id": run_id, "initial_cash": initial, "rows": curve.rows,
         "times": format_times(curve.ts_ns), "equity": curve.equity, "drawdown": curve.drawdown,

@@ -39,7 +39,7 @@ export function App(): JSX.Element {
       ) : found.id === null ? (
         <main class="alone" id="charts">
           <div class="card first">
-            <h1>Play a recorded market</h1>
+            <h2>Play a recorded market</h2>
             <SessionForm onStarted={() => setForming(false)} />
           </div>
           <Panels only={["Runs", "Log"]} />
@@ -71,8 +71,8 @@ function Head({ onNew }: { onNew: () => void }): JSX.Element {
   const there = session.value?.id != null;
   return (
     <header class={`head ${there ? "" : "short"}`}>
-      <div class="brand">Tapedeck</div>
-      <Clock />
+      <h1 class="brand">Tapedeck</h1>
+      {there && <Clock />}
       {there && (
         <div class="head-deck">
           <Transport />

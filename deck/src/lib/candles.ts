@@ -2,7 +2,7 @@
 
 import {
   CandlestickSeries, createChart, createSeriesMarkers, CrosshairMode, HistogramSeries, LineSeries, LineStyle,
-  LineType, type IChartApi, type IPriceLine, type ISeriesApi, type ISeriesMarkersPluginApi, type SeriesMarker,
+  LineType, type AutoscaleInfo, type IChartApi, type IPriceLine, type ISeriesApi, type ISeriesMarkersPluginApi, type SeriesMarker,
   type Time, type UTCTimestamp,
 } from "lightweight-charts";
 import type { Bar } from "../state/market";
@@ -15,6 +15,7 @@ export type TickPoint = { ms: number; value: number };
 
 const seconds = (ms: number): UTCTimestamp => Math.floor(ms / 1000) as UTCTimestamp;
 const GRAB_PX = 7;
+const NEAR = 0.02; // of the price: an order further away is not looked for
 
 export class CandleChart {
   private readonly chart: IChartApi;
@@ -66,7 +67,7 @@ export class CandleChart {
       upColor: c.surface, downColor: c.down, borderUpColor: c.up, borderDownColor: c.down,
       wickUpColor: c.up, wickDownColor: c.down,
     });
-    this.volume?.applyOptions({ color: c.line });
+    this.volume?.applyOptions({ color: `${c.muted}55` });
     this.ticks?.trade.applyOptions({ color: c.text });
     this.ticks?.bid.applyOptions({ color: c.up });
     this.ticks?.ask.applyOptions({ color: c.down });
@@ -111,7 +112,10 @@ export class CandleChart {
 
   private makeCandles(): void {
     this.clear();
-    this.candles = this.chart.addSeries(CandlestickSeries, { priceLineVisible: false });
+    this.candles = this.chart.addSeries(CandlestickSeries, {
+      priceLineVisible: false,
+      autoscaleInfoProvider: (original: () => AutoscaleInfo | null) => this.withOrders(original()),
+    });
     this.volume = this.chart.addSeries(HistogramSeries, {
       priceFormat: { type: "volume" }, priceScaleId: "volume", lastValueVisible: false, priceLineVisible: false,
     });
@@ -119,6 +123,19 @@ export class CandleChart {
     this.candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.2 } });
     this.marks = createSeriesMarkers<Time>(this.candles, []);
     this.dress(this.zone);
+  }
+
+  /** The range of prices, so far that resting orders near it are seen. */
+  private withOrders(found: AutoscaleInfo | null): AutoscaleInfo | null {
+    if (found?.priceRange == null) return found;
+    const range = { ...found.priceRange };
+    const reach = NEAR * range.maxValue;
+    for (const { level } of this.lines.values()) {
+      if (level.id === "bid" || level.id === "ask") continue;
+      if (level.price > range.maxValue && level.price - range.maxValue <= reach) range.maxValue = level.price;
+      if (level.price < range.minValue && range.minValue - level.price <= reach) range.minValue = level.price;
+    }
+    return { ...found, priceRange: range };
   }
 
   private makeTicks(): void {

@@ -33,6 +33,8 @@ export function signed(value: number | null | undefined, decimals = 2): string {
 export const percent = (fraction: number | null | undefined, decimals = 2): string =>
   fraction === null || fraction === undefined ? NONE : `${signed(100 * fraction, decimals)} %`;
 
+export const countText = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? "" : "s"}`;
+
 const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 export const short = (value: number | null | undefined): string =>
   value === null || value === undefined ? NONE : compact.format(value);

@@ -27,7 +27,7 @@ export const clockText = (ms: number, zone: string): string => format(zone, "clo
 export const shortTime = (ms: number, zone: string): string => format(zone, "short", SHORT).format(ms);
 export const weekday = (ms: number, zone: string): string => format(zone, "week", { weekday: "short" }).format(ms);
 export const zoneName = (ms: number, zone: string): string =>
-  format(zone, "zone", { timeZoneName: "short" }).formatToParts(ms).find((p) => p.type === "timeZoneName")?.value ?? zone;
+  new Intl.DateTimeFormat("en-US", { timeZone: zone, timeZoneName: "short" }).formatToParts(ms).find((p) => p.type === "timeZoneName")?.value ?? zone;
 
 /** The local date, as 2013-10-07. */
 export function dateText(ms: number, zone: string): string {

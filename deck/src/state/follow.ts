@@ -3,10 +3,11 @@
 import { signal } from "@preact/signals";
 import { get, ServerError, type Schema } from "../api/http";
 import { Calm } from "../lib/calm";
+import { dayCloses, type DayResult, type Point } from "../lib/daily";
 import { log } from "./log";
 import { batches } from "./market";
 import { shownSymbols } from "./panes";
-import { changes, plan, session, trades } from "./session";
+import { changes, live, plan, session, trades } from "./session";
 
 export type Desk = {
   account: Schema<"Account">;
@@ -15,16 +16,18 @@ export type Desk = {
   fills: Schema<"Fill">[];
   signals: Schema<"Signal">[];
 };
-export type Point = { ms: number; equity: number };
 
 const KEPT_POINTS = 5000;
 const LIMIT = 300;
+const MOST_FILLS = 10_000;
 
 export const data = signal<Schema<"Data"> | null>(null);
 export const days = signal<Schema<"DayRecord">[]>([]);
 export const desk = signal<Desk | null>(null);
-/** Of the account while this page looks on, after what its run had left before. */
+/** The account while this page looks on, after what is known of the time before. */
 export const equity = signal<Point[]>([]);
+/** Profit and loss of the days that are finished. */
+export const results = signal<DayResult[]>([]);
 
 function quietly(what: string, work: () => Promise<void>): () => Promise<void> {
   return async () => {
@@ -75,15 +78,39 @@ function addPoint(point: Point): void {
   equity.value = [...(before.length < KEPT_POINTS ? before : before.filter((_, n) => n % 2 === 0)), point];
 }
 
-/** The curve that the session's run has left so far, before this page was opened. */
-async function readPast(): Promise<void> {
+/** The time before this page was opened: as the run has left it, else from fills and closes. */
+const readPast = new Calm(quietly("the equity", async () => {
+  const known = plan.value;
+  if (known === null || !trades.value) return;
+  const found = (await curveOfRun()) ?? (await closesOfDays());
+  if (plan.value !== known) return;
+  const last = found.points.at(-1)?.ms ?? 0;
+  const first = equity.value[0]?.ms ?? Infinity;
+  const past = found.points.filter((point) => point.ms < first);
+  equity.value = last >= (equity.value.at(-1)?.ms ?? 0) ? found.points : [...past, ...equity.value];
+  results.value = found.results;
+}), 1000);
+
+type Past = { points: Point[]; results: DayResult[] };
+
+/** Null until the run has ended: it writes its curve last. */
+async function curveOfRun(): Promise<Past | null> {
   const run = session.value?.run;
-  if (run == null) return;
+  if (run == null || live.value) return null;
   const found = await get("/api/v1/runs/{id}/equity", { path: { id: run }, query: { points: 2000 } });
-  if (session.value?.run !== run) return;
-  const past = found.times.map((text, n) => ({ ms: Date.parse(text), equity: found.equity[n]! }));
-  const last = past.at(-1)?.ms ?? 0;
-  equity.value = [...past, ...equity.value.filter((point) => point.ms > last)];
+  const points = found.times.map((text, n) => ({ ms: Date.parse(text), equity: found.equity[n]! }));
+  return found.rows ? { points, results: found.days } : null;
+}
+
+async function closesOfDays(): Promise<Past> {
+  const [{ days: records }, { fills }, account] = await Promise.all([
+    get("/api/v1/session/days"),
+    get("/api/v1/session/fills", { query: { limit: MOST_FILLS } }),
+    get("/api/v1/session/account"),
+  ]);
+  const whole = fills.length < MOST_FILLS; // else the oldest are missing, and all would be wrong
+  const today = session.value?.trading_day ?? "";
+  return whole ? dayCloses(records, fills, account.initial_cash, today) : { points: [], results: [] };
 }
 
 function forget(): void {
@@ -91,6 +118,7 @@ function forget(): void {
   days.value = [];
   desk.value = null;
   equity.value = [];
+  results.value = [];
 }
 
 /** Read all of it, as after a command. */
@@ -103,8 +131,8 @@ export function refresh(): void {
 changes.on((change) => {
   if (change === "session" || change === "epoch") {
     forget();
-    void quietly("the equity", readPast)();
   }
+  if (change !== "speed") readPast.ask();
   refresh();
 });
 batches.on(refresh);

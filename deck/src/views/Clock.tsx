@@ -52,7 +52,7 @@ export function Clock(): JSX.Element {
         {ms === null ? "--:--:--" : clockText(ms, where)}
       </time>
       <div class="clock-date">
-        {ms === null ? "no session" : `${weekday(ms, where)} ${dateText(ms, where)} ${zoneName(ms, where)}`}
+        {ms === null ? "not begun" : `${weekday(ms, where)} ${dateText(ms, where)} ${zoneName(ms, where)}`}
       </div>
     </div>
   );

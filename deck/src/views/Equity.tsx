@@ -4,10 +4,11 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { effect } from "@preact/signals";
 import { CurveChart, curveOf, type Curve } from "../lib/curves";
-import { arrow, number, percent, signed, tone } from "../lib/format";
+import type { DayResult } from "../lib/daily";
+import { arrow, countText, number, percent, signed, tone } from "../lib/format";
 import { dark } from "../lib/theme";
 import { dateText } from "../lib/time";
-import { desk, equity } from "../state/follow";
+import { desk, equity, results } from "../state/follow";
 import { trades, zone } from "../state/session";
 import { Account } from "./Desk";
 
@@ -43,25 +44,18 @@ export function Equity(): JSX.Element {
     <>
       <Account />
       <p class="panel-tools">
-        Return {percent(account.equity / initial - 1)}, deepest drawdown {percent(deepest)}, {curve.points.length} points
+        Return {percent(account.equity / initial - 1)}, deepest drawdown {percent(deepest)}, {countText(curve.points.length, "point")}
       </p>
       <CurveView label="Equity, and below it the drawdown in per cent" curves={() => [curveOf("equity", equity.value, initial)]} />
     </>
   );
 }
 
-type DayResult = { day: string; pnl: number };
-
-/** Change of equity on each day that has a point. */
-export function byDay(points: { ms: number; equity: number }[], initial: number, where: string): DayResult[] {
-  const last = new Map<string, number>();
-  for (const point of points) last.set(dateText(point.ms, where), point.equity);
-  let before = initial;
-  return [...last].map(([day, value]) => {
-    const pnl = value - before;
-    before = value;
-    return { day, pnl };
-  });
+/** The days that are finished, and what is left of the whole for the day that goes on. */
+function daysNow(left: DayResult[], made: number, today: string): DayResult[] {
+  const before = left.filter((one) => one.day < today);
+  const rest = made - before.reduce((sum, one) => sum + one.pnl, 0);
+  return [...before, { day: today, pnl: rest }];
 }
 
 const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -70,30 +64,32 @@ export function PnlCalendar(): JSX.Element {
   const account = desk.value?.account;
   if (!trades.value) return <p class="empty">This session only replays; it makes no profit and no loss.</p>;
   if (account === undefined) return <p class="empty">No account yet.</p>;
-  return <Calendar results={byDay(equity.value, account.initial_cash, zone.value)} />;
+  const today = dateText(Date.parse(account.time), zone.value);
+  const made = account.equity - account.initial_cash;
+  return <Calendar results={daysNow(results.value, made, today)} />;
 }
 
-export function Calendar({ results }: { results: DayResult[] }): JSX.Element {
-  if (results.length === 0) return <p class="empty">No day yet.</p>;
-  const months = Map.groupBy(results, (one) => one.day.slice(0, 7));
-  const most = Math.max(...results.map((one) => Math.abs(one.pnl)), 1e-9);
+export function Calendar({ results: found }: { results: DayResult[] }): JSX.Element {
+  if (found.length === 0) return <p class="empty">No day yet.</p>;
+  const months = Map.groupBy(found, (one) => one.day.slice(0, 7));
+  const most = Math.max(...found.map((one) => Math.abs(one.pnl)), 1e-9);
   return (
     <div class="calendar scroll" role="region" aria-label="Profit and loss by day" tabIndex={0}>
-      {[...months].map(([month, list]) => <Month key={month} month={month} results={list} most={most} />)}
+      {[...months].map(([month, list]) => <Month key={month} month={month} list={list} most={most} />)}
     </div>
   );
 }
 
-function Month(props: { month: string; results: DayResult[]; most: number }): JSX.Element {
-  const { month, results, most } = props;
-  const known = new Map(results.map((one) => [one.day, one.pnl]));
+function Month(props: { month: string; list: DayResult[]; most: number }): JSX.Element {
+  const { month, list, most } = props;
+  const known = new Map(list.map((one) => [one.day, one.pnl]));
   const [year, number_] = month.split("-").map(Number) as [number, number];
   const count = new Date(Date.UTC(year, number_, 0)).getUTCDate();
   const before = (new Date(Date.UTC(year, number_ - 1, 1)).getUTCDay() + 6) % 7;
   const cells: (number | null)[] = [...Array<null>(before).fill(null), ...Array.from({ length: count }, (_, n) => n + 1)];
   while (cells.length % 7) cells.push(null);
   const weeks = Array.from({ length: cells.length / 7 }, (_, n) => cells.slice(7 * n, 7 * n + 7));
-  const total = results.reduce((sum, one) => sum + one.pnl, 0);
+  const total = list.reduce((sum, one) => sum + one.pnl, 0);
   return (
     <table class="month">
       <caption>{month}: <span class={tone(total)}>{arrow(total)} {signed(total)}</span></caption>

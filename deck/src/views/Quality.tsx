@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { number, whole } from "../lib/format";
+import { countText, number, whole } from "../lib/format";
 import { msOf, shortTime } from "../lib/time";
 import { days } from "../state/follow";
 import { session, zone } from "../state/session";
@@ -38,11 +38,11 @@ export function Quality(): JSX.Element {
                   return (
                     <td class={`heat ${levelOf(one.quality)}`}>
                       <button
-                        type="button" class="link" aria-label={`${symbol} ${day.day}: ${number(one.quality, 1)} per cent, ${one.gaps.length} gaps`}
+                        type="button" class="link" title={`The gaps of ${symbol} on ${day.day}`}
                         onClick={() => setChosen({ day: day.day, symbol })}
                       >
                         {number(one.quality, one.quality === 100 ? 0 : 1)}
-                        <span class="heat-gaps">{one.gaps.length ? `${one.gaps.length} gaps` : "no gap"}</span>
+                        <span class="heat-gaps">{one.gaps.length ? countText(one.gaps.length, "gap") : "no gap"}</span>
                       </button>
                     </td>
                   );

@@ -7,7 +7,7 @@ import { get, post, remove, type Schema } from "../api/http";
 import type { Curve } from "../lib/curves";
 import { number, percent, whole } from "../lib/format";
 import { tell, tellError } from "../state/log";
-import { CurveView } from "./Equity";
+import { Calendar, CurveView } from "./Equity";
 import { Button, Table } from "./parts";
 
 type Run = Schema<"Run">;
@@ -156,6 +156,7 @@ function Compare({ ids }: { ids: string[] }): JSX.Element {
     <section aria-label="Comparison">
       <CurveView label={`Return in per cent of ${found.map(({ run }) => run.id).join(" and ")}, and the drawdown below`} curves={() => found.map(curveOf)} />
       <Statistics found={found} />
+      {found.length === 1 && <Calendar results={found[0]!.curve.days} />}
     </section>
   );
 }

@@ -54,12 +54,24 @@ function bodyOf(wish: Wish): Record<string, unknown> {
   };
 }
 
-/** First and last date that the catalog has of some symbols, of any dataset; dates in UTC. */
-function range(catalog: Catalog, symbols: string[]): { first: string; last: string } | null {
-  const entries = symbols.flatMap((name) => Object.values(catalog.symbols[name] ?? {}));
+type Range = { first: string; last: string };
+
+/** First and last date that the catalog has of a symbol, of any dataset; dates in UTC. */
+function rangeOf(datasets: Record<string, Schema<"CatalogEntry">>): Range | null {
+  const entries = Object.values(datasets);
   const firsts = entries.flatMap((entry) => (entry.first ? [entry.first.slice(0, 10)] : [])).sort();
   const lasts = entries.flatMap((entry) => (entry.last ? [entry.last.slice(0, 10)] : [])).sort();
   return firsts.length ? { first: firsts[0]!, last: lasts.at(-1)! } : null;
+}
+
+/** The dates that all symbols have; where there are none, those that any has. */
+function range(catalog: Catalog, symbols: string[]): Range | null {
+  const found = symbols.flatMap((name) => rangeOf(catalog.symbols[name] ?? {}) ?? []);
+  if (found.length === 0) return null;
+  const firsts = found.map((one) => one.first).sort();
+  const lasts = found.map((one) => one.last).sort();
+  const shared = { first: firsts.at(-1)!, last: lasts[0]! };
+  return shared.first <= shared.last ? shared : { first: firsts[0]!, last: lasts.at(-1)! };
 }
 
 export function SessionForm({ onStarted }: { onStarted: () => void }): JSX.Element {

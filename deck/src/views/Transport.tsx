@@ -20,9 +20,9 @@ export function Transport(): JSX.Element {
         label={running ? "Pause" : "Play"} icon={running ? "pause" : "play"} keys="Space" kind="main"
         disabled={!movable} onClick={toggle}
       />
-      <Button label="Step one slice" icon="slice" keys="." disabled={!movable} onClick={() => step("slice")} />
-      <Button label="Step one bar" icon="bar" keys="ArrowRight" disabled={!movable} onClick={() => step("bar")} />
-      <Button label="Step one day" icon="day" keys="Shift+ArrowRight" disabled={!movable} onClick={() => step("day")} />
+      <Button label="Step one slice" text="slice" icon="slice" keys="." disabled={!movable} onClick={() => step("slice")} />
+      <Button label="Step one bar" text="bar" icon="bar" keys="ArrowRight" disabled={!movable} onClick={() => step("bar")} />
+      <Button label="Step one day" text="day" icon="day" keys="Shift+ArrowRight" disabled={!movable} onClick={() => step("day")} />
       <Button label="Stop" icon="stop" disabled={!live.value} onClick={stop} />
       <span class="divider" />
       <Speed />

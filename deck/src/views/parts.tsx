@@ -39,6 +39,8 @@ type ButtonProps = {
   pressed?: boolean;
   kind?: "plain" | "main" | "small" | "danger";
   showLabel?: boolean;
+  /** Seen in the label's place; a part of it. */
+  text?: string;
   class?: string;
 };
 
@@ -59,7 +61,7 @@ export function Button(props: ButtonProps): JSX.Element {
       {...extra}
     >
       {icon && <Icon name={icon} />}
-      {showLabel && <span>{label}</span>}
+      {(showLabel || props.text) && <span>{props.text ?? label}</span>}
     </button>
   );
 }
