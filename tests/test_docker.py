@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 import typer
 
+from app.api.deck import BUILT
 from app.api.server import create_app
 from app.cli import cli
 from app.errors import SettingsError
@@ -97,11 +99,29 @@ def test_secrets_and_data_stay_out_of_the_build() -> None:
 def test_base_images_are_pinned_to_a_python_that_the_project_takes() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     low, high = re.findall(r"3\.(\d+)", project["requires-python"])
-    for text in texts("FROM", DOCKERFILE):
+    pythons = [text for text in texts("FROM", DOCKERFILE) if not text.startswith("node:")]
+    assert len(pythons) == 2
+    for text in pythons:
         tag = text.split()[0].partition(":")[2]
         minor = re.match(r"3\.(\d+)-slim", tag)
         assert minor is not None, f"FROM {text}: no pinned slim Python"
         assert int(low) <= int(minor[1]) < int(high)
+
+
+def test_the_image_has_the_deck_of_its_own_build() -> None:
+    [base] = [text for text in texts("FROM", DOCKERFILE) if text.startswith("node:")]
+    oldest = runpy.run_path(str(ROOT / "scripts" / "build_deck.py"))["OLDEST_NODE"]
+    version = re.fullmatch(r"node:(\d+)-slim AS deck", base)
+    assert version is not None, f"FROM {base}: no pinned slim Node"
+    assert int(version[1]) > oldest[0]
+    [build] = [i.text for i in DOCKERFILE if "npm" in i.text]
+    assert build.startswith("npm ci && npm run build")
+    [copy] = [text for text in texts("COPY") if "--from=deck" in text]
+    made = re.search(r"--outDir (\S+)", build)
+    assert made is not None
+    assert copy.split()[1:] == [made[1], str(BUILT.relative_to(ROOT))]
+    assert ignored("deck/node_modules/x")
+    assert ignored("app/api/built/index.html")
 
 
 def test_dependencies_are_installed_by_hash() -> None:

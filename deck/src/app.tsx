@@ -141,6 +141,7 @@ function Panels({ only }: { only?: string[] }): JSX.Element {
     const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: names.length - 1 }[event.key];
     if (next === undefined) return;
     event.preventDefault();
+    event.stopPropagation();
     tab.value = names[(next + names.length) % names.length]!;
     list.current?.querySelector<HTMLElement>(`[data-tab="${tab.value}"]`)?.focus();
   };

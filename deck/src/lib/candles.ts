@@ -15,6 +15,8 @@ export type TickPoint = { ms: number; value: number };
 
 const seconds = (ms: number): UTCTimestamp => Math.floor(ms / 1000) as UTCTimestamp;
 const GRAB_PX = 7;
+const FEWEST = 60; // bars that there is room for, else few would be as wide as a hand
+const RIGHT_BARS = 4;
 const NEAR = 0.02; // of the price: an order further away is not looked for
 
 export class CandleChart {
@@ -24,6 +26,7 @@ export class CandleChart {
   private ticks: Record<"trade" | "bid" | "ask", ISeriesApi<"Line">> | null = null;
   private marks: ISeriesMarkersPluginApi<Time> | null = null;
   private readonly lines = new Map<string, { line: IPriceLine; level: Level }>();
+  private levels: Level[] = [];
   private times: number[] = []; // of the points there are, in seconds, in order
   private zone = "UTC";
   onDrag: (id: string, price: number) => void = () => {};
@@ -34,7 +37,7 @@ export class CandleChart {
       autoSize: true,
       layout: { attributionLogo: false, fontFamily: "system-ui, sans-serif", fontSize: 11 },
       crosshair: { mode: CrosshairMode.Normal },
-      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 0.5 },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: RIGHT_BARS, minBarSpacing: 0.5 },
     });
     this.listen();
   }
@@ -123,6 +126,7 @@ export class CandleChart {
     this.candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.2 } });
     this.marks = createSeriesMarkers<Time>(this.candles, []);
     this.dress(this.zone);
+    this.showLevels(this.levels);
   }
 
   /** The range of prices, so far that resting orders near it are seen. */
@@ -149,6 +153,7 @@ export class CandleChart {
     this.ticks.ask.applyOptions({ title: "ask" });
     this.marks = createSeriesMarkers<Time>(this.ticks.trade, []);
     this.dress(this.zone);
+    this.showLevels(this.levels);
   }
 
   private clear(): void {
@@ -166,8 +171,8 @@ export class CandleChart {
   /** Fit what is there, as after it was loaded. */
   fit(most: number): void {
     const rows = this.times.length;
-    if (rows > most) this.chart.timeScale().setVisibleLogicalRange({ from: rows - most, to: rows + 4 });
-    else this.chart.timeScale().fitContent();
+    const shown = Math.max(FEWEST, Math.min(rows, most));
+    this.chart.timeScale().setVisibleLogicalRange({ from: rows - shown, to: rows + RIGHT_BARS });
   }
 
   showMarkers(markers: Marker[]): void {
@@ -202,8 +207,9 @@ export class CandleChart {
   }
 
   showLevels(levels: Level[]): void {
+    this.levels = levels;
     const series = this.main;
-    if (series === null) return;
+    if (series === null) return; // they are drawn when there is something to draw them on
     const wanted = new Map(levels.map((level) => [level.id, level]));
     for (const [id, { line }] of this.lines) {
       if (!wanted.has(id)) {

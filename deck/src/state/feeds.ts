@@ -14,10 +14,11 @@ const MOST = 6000;
 const SHOWN = 160;
 const REFILL_MS = 300;
 
-type Feed = { stop: () => void; newest: (count: number) => Bar[] };
+type Drawn = (bars: Bar[]) => void;
 
-/** Keep a chart at what a symbol's interval has; `drawn` is told after each change of points. */
-export function feed(chart: CandleChart, symbol: string, interval: string, drawn: () => void): Feed {
+/** Keep a chart at what a symbol's interval has, until the answer is called; `drawn` is told of
+ * the bars after each change. */
+export function feed(chart: CandleChart, symbol: string, interval: string, drawn: Drawn): () => void {
   return interval === TICKS ? feedTicks(chart, symbol, drawn) : feedBars(chart, symbol, interval, drawn);
 }
 
@@ -30,7 +31,7 @@ const toBar = (bar: Schema<"Bar">): Bar => ({
   ms: msOf(bar.ts), open: bar.open, high: bar.high, low: bar.low, close: bar.close, volume: bar.volume,
 });
 
-function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: () => void): Feed {
+function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: Drawn): () => void {
   const daily = interval === "1d";
   const step = daily ? Infinity : Number.parseInt(interval, 10) * MINUTE_MS;
   const key = barKey(symbol, interval);
@@ -44,7 +45,7 @@ function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: (
   const show = (fit: boolean): void => {
     chart.showBars(bars);
     if (fit) chart.fit(SHOWN);
-    drawn();
+    drawn(bars);
   };
   const load = async (): Promise<void> => {
     const mine = ++generation;
@@ -74,7 +75,7 @@ function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: (
         show(false);
       } else {
         fresh.forEach(append);
-        drawn();
+        drawn(bars);
       }
     } catch (error) {
       missing(`${symbol} ${interval}`, error);
@@ -85,7 +86,10 @@ function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: (
     const last = bars.at(-1);
     if (bar === undefined || (last !== undefined && bar.ms < last.ms)) return;
     if (last === undefined || bar.ms > last.ms + step || bars.length >= MOST) refill.ask();
-    else append(bar);
+    else {
+      append(bar);
+      drawn(bars);
+    }
   };
 
   void load();
@@ -97,13 +101,10 @@ function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: (
       else if (change === "state") refill.ask();
     }),
   ];
-  return {
-    stop: () => {
-      generation += 1;
-      refill.stop();
-      stops.forEach((stop) => stop());
-    },
-    newest: (count) => bars.slice(-count),
+  return () => {
+    generation += 1;
+    refill.stop();
+    stops.forEach((stop) => stop());
   };
 }
 
@@ -114,7 +115,7 @@ function bySecond(points: TickPoint[]): TickPoint[] {
   return [...found.values()];
 }
 
-function feedTicks(chart: CandleChart, symbol: string, drawn: () => void): Feed {
+function feedTicks(chart: CandleChart, symbol: string, drawn: Drawn): () => void {
   let generation = 0;
   const newest = { trade: 0, bid: 0, ask: 0 };
   const given = { path: { symbol }, query: { limit: LOADED } };
@@ -140,7 +141,7 @@ function feedTicks(chart: CandleChart, symbol: string, drawn: () => void): Feed 
     for (const name of ["trade", "bid", "ask"] as const) newest[name] = found[name].at(-1)?.ms ?? 0;
     chart.showTicks(found);
     chart.fit(SHOWN * 2);
-    drawn();
+    drawn([]);
   };
   const update = (name: "trade" | "bid" | "ask", ms: number, value: number | null): void => {
     if (value === null || ms < newest[name]) return;
@@ -164,11 +165,8 @@ function feedTicks(chart: CandleChart, symbol: string, drawn: () => void): Feed 
       if (change !== "speed") void load();
     }),
   ];
-  return {
-    stop: () => {
-      generation += 1;
-      stops.forEach((stop) => stop());
-    },
-    newest: () => [],
+  return () => {
+    generation += 1;
+    stops.forEach((stop) => stop());
   };
 }

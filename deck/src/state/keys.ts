@@ -1,4 +1,4 @@
-// Keys of the whole page; what has keys of its own keeps them.
+// Keys of the whole page; what has keys of its own keeps them, or lets no event through.
 
 import { signal } from "@preact/signals";
 import { backBar, backDay, changeSpeed, step, toggle } from "./commands";
@@ -21,7 +21,7 @@ export const KEYS = [
   { keys: ["?"], text: "These keys" },
 ];
 
-const OWN_KEYS = "input, select, textarea, [role=slider], [role=tab], dialog";
+const OWN_KEYS = "input, select, textarea, dialog";
 const PRESSES = "button, a, summary"; // Space is theirs
 
 function actionOf(event: KeyboardEvent): (() => unknown) | null {

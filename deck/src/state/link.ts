@@ -7,7 +7,7 @@ import { StreamSocket, type Subscription } from "../api/socket";
 import { log, tell } from "./log";
 import { takeSlices } from "./market";
 import { shownSymbols, ticksWanted } from "./panes";
-import { applyAnswer, applyNews, live, newsCount, plan, session, state } from "./session";
+import { applyAfterLoss, applyAnswer, applyNews, live, newsCount, plan, session, state } from "./session";
 
 export type Link = { state: "connecting" | "open" | "lost" | "login"; attempt: number };
 
@@ -25,10 +25,8 @@ let wished = "";
 /** Ask who is there, then open the stream. */
 export async function connect(): Promise<void> {
   window.clearTimeout(retry);
-  const asked = newsCount();
   try {
-    const found = await get("/api/v1/session", { signal: AbortSignal.timeout(ANSWER_MS) });
-    applyAnswer(found, asked);
+    await get("/api/v1/session", { signal: AbortSignal.timeout(ANSWER_MS) }); // says why not, as a socket cannot
     socket.open();
   } catch (error) {
     if (error instanceof ServerError && error.status === 401) link.value = { state: "login", attempt: 0 };
@@ -72,9 +70,10 @@ function take(frame: Frame): void {
 }
 
 function greeted(found: NonNullable<typeof session.value>): void {
-  if (link.value.state === "lost") tell("info", "Connected again.");
+  const again = link.value.state === "lost";
   link.value = { state: "open", attempt: 0 };
-  applyNews(found);
+  if (again) applyAfterLoss(found);
+  else applyNews(found);
   wished = "";
   subscribe(wish());
 }

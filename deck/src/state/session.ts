@@ -1,7 +1,7 @@
 // The session that is shown: its state, plan and clock; one writer, `apply`.
 
 import { computed, signal } from "@preact/signals";
-import { get, type Schema } from "../api/http";
+import { get, ServerError, type Schema } from "../api/http";
 import type { Session } from "../api/frames";
 import { News } from "../lib/calm";
 import { msOf } from "../lib/time";
@@ -25,6 +25,9 @@ export const trades = computed(() => plan.value?.trades ?? false);
 export type Anchor = { ms: number; at: number };
 export const anchor = signal<Anchor | null>(null);
 
+const PLAN_TRIES = 50;
+const PLAN_PAUSE_MS = 100;
+
 let heard = 0; // of the news over the stream; an answer that was asked for before is older
 
 export const newsCount = (): number => heard;
@@ -39,6 +42,16 @@ export function applyAnswer(found: Session, asked: number): void {
   if (asked === heard) apply(found);
 }
 
+/** Another server may answer under the old address, with a session of the same name: forget all. */
+export function applyAfterLoss(found: Session): void {
+  const before = session.value;
+  heard += 1;
+  session.value = null;
+  if (before?.id != null && found.id === null) tell("warning", "The server was restarted; its session is gone.");
+  else tell("info", "Connected again.");
+  apply(found);
+}
+
 export function moveClock(time: string): void {
   anchor.value = { ms: msOf(time), at: performance.now() };
 }
@@ -49,7 +62,7 @@ function apply(found: Session): void {
   if (found.time !== null) moveClock(found.time);
   else anchor.value = null;
   if (before === null || before.id !== found.id) {
-    began(before, found);
+    began(found);
     return;
   }
   if (before.epoch !== found.epoch) {
@@ -64,25 +77,32 @@ function apply(found: Session): void {
   }
 }
 
-function began(before: Session | null, found: Session): void {
+function began(found: Session): void {
   plan.value = null;
-  if (before?.id != null && found.id === null) {
-    tell("warning", "The server was restarted; its session is gone.");
-  } else if (found.id !== null) {
-    log("info", `session ${found.id} is ${found.state}`);
+  if (found.id === null) {
+    changes.tell("session");
+    return;
   }
-  if (found.id === null) changes.tell("session");
-  else void loadPlan(found.id);
+  log("info", `session ${found.id} is ${found.state}`);
+  void loadPlan(found.id);
 }
 
-async function loadPlan(id: string): Promise<void> {
+/** The stream tells of a session a moment before it takes the old one's place. */
+async function loadPlan(id: string, tries = PLAN_TRIES): Promise<void> {
+  const again = (): number => window.setTimeout(() => void loadPlan(id, tries - 1), PLAN_PAUSE_MS);
+  if (session.value?.id !== id) return; // another one has taken its place
   try {
     const found = await get("/api/v1/session/plan");
-    if (session.value?.id !== id || found.id !== id) return; // another one has taken its place
+    if (session.value?.id !== id) return;
+    if (found.id !== id && tries > 0) {
+      again();
+      return;
+    }
     plan.value = found;
     changes.tell("session");
   } catch (error) {
-    tellError("The session's plan cannot be read", error);
+    if (error instanceof ServerError && error.status === 409 && tries > 0) again();
+    else tellError("The session's plan cannot be read", error);
   }
 }
 

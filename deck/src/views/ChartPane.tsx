@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { effect, useComputed } from "@preact/signals";
+import { effect, useComputed, useSignal } from "@preact/signals";
 import { CandleChart, type Level, type Marker } from "../lib/candles";
 import { arrow, number, price, signed, short, tone, whole } from "../lib/format";
 import { dark } from "../lib/theme";
@@ -53,15 +53,16 @@ function levelsOf(symbol: string): Level[] {
 export function ChartPane({ pane }: { pane: Pane }): JSX.Element {
   const { id, symbol, interval } = pane;
   const place = useRef<HTMLDivElement>(null);
-  const [rows, setRows] = useState<Bar[] | null>(null);
-  const source = useRef<{ newest: (count: number) => Bar[] } | null>(null);
-  const asTable = rows !== null;
+  const [asTable, setAsTable] = useState(false);
+  const rows = useSignal<Bar[]>([]);
 
   useEffect(() => {
     const chart = new CandleChart(place.current!);
     const annotate = (): void => chart.showMarkers(markersOf(symbol));
-    const found = feed(chart, symbol, interval, annotate);
-    source.current = found;
+    const stop = feed(chart, symbol, interval, (bars) => {
+      annotate();
+      rows.value = bars.slice(-ROWS);
+    });
     chart.onDrag = (order, at) => {
       const known = desk.value?.orders.find((one) => one.id === order);
       if (known) change(known, at);
@@ -83,8 +84,8 @@ export function ChartPane({ pane }: { pane: Pane }): JSX.Element {
       effect(() => chart.showLevels(levelsOf(symbol))),
     ];
     return () => {
-      stops.forEach((stop) => stop());
-      found.stop();
+      stops.forEach((end) => end());
+      stop();
       chart.destroy();
     };
   }, [symbol, interval]);
@@ -117,15 +118,14 @@ export function ChartPane({ pane }: { pane: Pane }): JSX.Element {
         )}
         {interval !== TICKS && (
           <Button
-            label="Table" kind="small" pressed={asTable}
-            onClick={() => setRows(asTable ? null : (source.current?.newest(ROWS) ?? []))}
+            label="Table" kind="small" pressed={asTable} onClick={() => setAsTable(!asTable)}
           />
         )}
         {others && <Button label={`Close the chart of ${symbol}`} icon="close" kind="small" onClick={() => removePane(id)} />}
       </header>
       <div class="pane-body">
         <div ref={place} class="canvas" role="img" aria-label={`${symbol}, ${interval}: candles and volume; the button Table has the numbers`} />
-        {asTable && <BarTable rows={rows} symbol={symbol} interval={interval} />}
+        {asTable && interval !== TICKS && <BarTable rows={rows.value} symbol={symbol} interval={interval} />}
       </div>
     </section>
   );

@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { get, post, remove, type Schema } from "../api/http";
 import type { Curve } from "../lib/curves";
-import { number, percent, whole } from "../lib/format";
+import { NONE, number, percent, whole } from "../lib/format";
 import { tell, tellError } from "../state/log";
 import { Calendar, CurveView } from "./Equity";
 import { Button, Table } from "./parts";
@@ -161,19 +161,21 @@ function Compare({ ids }: { ids: string[] }): JSX.Element {
   );
 }
 
+// Fractions of one, better read in per cent.
+const FRACTIONS = new Set([
+  "return", "cagr", "best_day", "worst_day", "volatility", "max_drawdown", "exposure_time", "exposure_gross",
+  "exposure_net", "exposure_gross_max", "win_rate", "benchmark_return", "benchmark_excess_return",
+]);
+
 function Statistics({ found }: { found: Compared[] }): JSX.Element {
   const all = found.map(({ run }) => statisticsOf(run));
   const names = [...new Set(all.flatMap((one) => Object.keys(one)))];
-  const last = (one: Compared): string => {
-    const equity = one.curve.equity.at(-1);
-    return equity === undefined ? "–" : percent(equity / one.curve.initial_cash - 1);
-  };
-  const rows = ["return", ...names].map((name) => ({
-    name, values: found.map((one, n) => (name === "return" ? last(one) : shown(all[n]![name]))),
-  }));
+  const rows = names
+    .map((name) => ({ name, values: all.map((one) => shown(name, one[name])) }))
+    .filter((row) => row.values.some((value) => value !== NONE));
   return (
     <Table
-      label="Numbers of the runs" rows={rows} id={(row) => row.name} empty="These runs have no numbers."
+      label="Numbers of the runs" rows={rows} id={(row) => row.name} empty="These runs have no numbers yet."
       columns={[
         { head: "Number", cell: (row) => row.name.replaceAll("_", " ") },
         ...found.map(({ run }, n) => ({
@@ -189,8 +191,9 @@ function statisticsOf(run: Schema<"RunDetail">): Record<string, unknown> {
   return typeof statistics === "object" && statistics !== null ? (statistics as Record<string, unknown>) : {};
 }
 
-function shown(value: unknown): string {
-  if (typeof value === "number") return number(value, Number.isInteger(value) ? 0 : 4);
-  if (typeof value === "string" || typeof value === "boolean") return String(value);
-  return "–";
+function shown(name: string, value: unknown): string {
+  if (typeof value === "number") {
+    return FRACTIONS.has(name) ? percent(value) : number(value, Number.isInteger(value) ? 0 : 4);
+  }
+  return typeof value === "string" || typeof value === "boolean" ? String(value) : NONE;
 }

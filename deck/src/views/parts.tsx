@@ -1,7 +1,7 @@
 // Small parts that the views share.
 
-import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { cloneElement, type ComponentChildren, type JSX, type VNode } from "preact";
+import { useEffect, useId, useRef } from "preact/hooks";
 
 const ICONS = {
   play: "M4 2.5v11l9.5-5.5z",
@@ -139,12 +139,15 @@ export function Table<T>({ label, rows, columns, id, empty }: TableProps<T>): JS
   );
 }
 
-export function Field(props: { label: string; hint?: string; children: ComponentChildren }): JSX.Element {
+/** A control under its name; the hint describes it. */
+export function Field(props: { label: string; hint?: string; children: VNode<Record<string, unknown>> }): JSX.Element {
+  const id = useId();
+  const hint = props.hint ? `${id}-hint` : undefined;
   return (
-    <label class="field">
-      <span class="field-label">{props.label}</span>
-      {props.children}
-      {props.hint && <span class="hint">{props.hint}</span>}
-    </label>
+    <div class="field">
+      <label class="field-label" for={id}>{props.label}</label>
+      {cloneElement(props.children, { id, "aria-describedby": hint })}
+      {hint && <span id={hint} class="hint">{props.hint}</span>}
+    </div>
   );
 }
