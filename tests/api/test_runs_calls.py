@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from app.api.local import LocalServer
+from app.api.schemas_runs import EquityCurve
 from app.client import AsyncTapedeck, RunDetail, ServerProblem, Tapedeck
 from app.managers.system_manager import SystemManager
 from app.runs.manifest import RunState
@@ -90,6 +91,41 @@ def test_a_run_from_its_start_to_its_removal(served: Served) -> None:
     check(served.http.get(f"/runs/{run_id}"), 404, "there is no run")
     check(served.http.delete(f"/runs/{run_id}"), 404, "there is no run")
     assert run_id not in [run.id for run in served.deck.runs().runs]
+
+
+def test_the_curve_of_a_run_is_its_equity(served: Served) -> None:
+    run_id = served.submit("once").json()["id"]
+    queued = served.http.get(f"/runs/{run_id}/equity").json()  # as far as it is written
+    assert len(queued["times"]) == len(queued["equity"]) <= queued["rows"]
+    served.ended(run_id)
+    curve = served.http.get(f"/runs/{run_id}/equity?points=10000").json()
+    EquityCurve.model_validate(curve)
+    table = served.store.open(run_id).table("equity")
+    assert curve["rows"] == table.num_rows
+    assert curve["equity"] == table["equity"].to_pylist()
+    summary = served.deck.run(run_id).summary
+    assert summary is not None
+    statistics = summary["statistics"]
+    assert min(curve["drawdown"]) == pytest.approx(statistics["max_drawdown"])
+    made = sum(day["pnl"] for day in curve["days"])
+    assert made == pytest.approx(statistics["pnl"])
+    assert max(day["pnl"] for day in curve["days"]) == pytest.approx(
+        statistics["best_day"] * curve["initial_cash"], rel=1e-3
+    )
+    thin = served.http.get(f"/runs/{run_id}/equity?points=8").json()
+    assert (thin["rows"], min(thin["equity"])) == (curve["rows"], min(curve["equity"]))
+    assert len(thin["equity"]) <= 8
+    check(served.http.get("/runs/none/equity"), 404, "there is no run")
+    check(served.http.get(f"/runs/{run_id}/equity?points=1"), 422, "points")
+
+
+def test_configurations_are_those_of_the_folder(served: Served) -> None:
+    folder = served.settings.tapedeck_configs_dir
+    assert folder is not None
+    names = served.http.get("/configs").json()["configs"]
+    assert {"once.yaml", "slow.yaml"} <= set(names)
+    assert all((folder / name).is_file() for name in names)
+    assert names == sorted(names)
 
 
 def test_live_runs_are_followed_and_stopped(served: Served) -> None:

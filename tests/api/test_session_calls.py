@@ -153,6 +153,28 @@ def test_days_time_and_streams(played: httpx.Client) -> None:
 # -- steps that take their time: the fake ends them when told -----------------------------------
 
 
+def test_the_plan_is_what_was_asked_for_filled_in(real: httpx.Client) -> None:
+    check(real.get("/session/plan"), 409, "there is no session")
+    wish = {"symbols": ["BAC", "AIG"], "start": "2013-10-05", "derived_intervals": [10]}
+    session = start(real, **wish, start_paused=True)
+    plan = real.get("/session/plan").json()
+    schemas.Plan.model_validate(plan)
+    assert (plan["id"], plan["symbols"]) == (session["id"], ["AIG", "BAC"])
+    assert plan["streams"] == ["bars_1m", "quotes", "trades"]
+    assert (plan["intervals"], plan["trades"]) == (["1m", "10m", "1d"], False)
+    assert (plan["start"], plan["calendar"]) == ("2013-10-05", "XNYS")
+    assert (plan["time_zone"], plan["hours"]) == ("America/New_York", "regular")
+    assert plan["days"] == [
+        {"day": f"2013-10-0{n}", "open": f"2013-10-0{n}T13:30:00Z",
+         "close": f"2013-10-0{n}T20:00:00Z", "half_day": False}
+        for n in (7, 8)
+    ]  # fmt: skip
+    for symbol in plan["symbols"]:  # each of these intervals can be asked for
+        for interval in plan["intervals"]:
+            path = f"/session/data/{symbol}/bars"
+            assert real.get(path, params={"interval": interval}).status_code == 200
+
+
 def test_step_answers_202_and_goes_on(fake: Fake) -> None:
     session = fake.start(start_paused=True)
     answer = fake.http.post("/session/step?wait_s=0", json={"unit": "day"})
