@@ -88,6 +88,10 @@ function Head({ onNew }: { onNew: () => void }): JSX.Element {
   );
 }
 
+const ENDS: Record<string, string> = {
+  FAILED: "✕ The session failed.", COMPLETED: "✓ The session is completed.", STOPPED: "■ The session was stopped.",
+};
+
 /** Told at once: the line, how a session ended, what went wrong. */
 function Banners(): JSX.Element {
   const said = notice.value;
@@ -100,8 +104,8 @@ function Banners(): JSX.Element {
       )}
       {ended.value && link.value.state === "open" && (
         <p class={`banner ${state.value === "FAILED" ? "error" : "quiet"}`}>
-          <b>{state.value === "FAILED" ? "✕ The session failed" : state.value === "COMPLETED" ? "✓ The session is completed" : "■ The session was stopped"}</b>
-          {session.value?.error ? `: ${session.value.error}` : ". It stays readable until another one is started."}
+          <b>{ENDS[state.value] ?? ""}</b>
+          <span>{session.value?.error ?? "It stays readable until another one is started."}</span>
         </p>
       )}
       {said !== null && (

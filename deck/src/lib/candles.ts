@@ -28,6 +28,7 @@ export class CandleChart {
   private readonly lines = new Map<string, { line: IPriceLine; level: Level }>();
   private levels: Level[] = [];
   private times: number[] = []; // of the points there are, in seconds, in order
+  private points = 0; // of all lines together, when they were loaded
   private zone = "UTC";
   onDrag: (id: string, price: number) => void = () => {};
   onPick: (price: number) => void = () => {};
@@ -87,6 +88,7 @@ export class CandleChart {
   showBars(bars: Bar[]): void {
     if (this.candles === null) this.makeCandles();
     this.times = bars.map((bar) => seconds(bar.ms));
+    this.points = bars.length;
     this.candles!.setData(bars.map((bar) => ({ ...bar, time: seconds(bar.ms) })));
     this.volume!.setData(bars.map((bar) => ({ time: seconds(bar.ms), value: bar.volume })));
   }
@@ -105,6 +107,7 @@ export class CandleChart {
       this.ticks![name].setData(found[name].map((point) => ({ time: seconds(point.ms), value: point.value })));
     }
     this.times = found.trade.map((point) => seconds(point.ms));
+    this.points = new Set(Object.values(found).flat().map((point) => seconds(point.ms))).size;
   }
 
   updateTick(name: "trade" | "bid" | "ask", point: TickPoint): void {
@@ -170,7 +173,7 @@ export class CandleChart {
 
   /** Fit what is there, as after it was loaded. */
   fit(most: number): void {
-    const rows = this.times.length;
+    const rows = this.points;
     const shown = Math.max(FEWEST, Math.min(rows, most));
     this.chart.timeScale().setVisibleLogicalRange({ from: rows - shown, to: rows + RIGHT_BARS });
   }

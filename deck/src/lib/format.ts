@@ -15,7 +15,9 @@ function numbers(decimals: number): Intl.NumberFormat {
 }
 
 export function number(value: number | null | undefined, decimals = 2): string {
-  return value === null || value === undefined ? NONE : numbers(decimals).format(value).replace("-", MINUS);
+  if (value === null || value === undefined) return NONE;
+  const text = numbers(decimals).format(value);
+  return /[1-9]/.test(text) ? text.replace("-", MINUS) : text.replace("-", ""); // no zero is below zero
 }
 
 /** A price: two decimals, four below one. */

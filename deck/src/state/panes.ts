@@ -37,7 +37,8 @@ function fit(): void {
   if (found === null) return;
   const known = new Set(found.symbols);
   const still = watched.value.filter((name) => known.has(name));
-  watched.value = still.length ? still : found.symbols.slice(0, MOST_WATCHED);
+  const chosen = still.length > 0 && found.symbols.length > MOST_WATCHED;
+  watched.value = chosen ? still : found.symbols.slice(0, MOST_WATCHED);
   const allowed = new Set(intervals.value);
   const kept = panes.value
     .filter((pane) => known.has(pane.symbol))

@@ -107,8 +107,6 @@ async function loadPlan(id: string, tries = PLAN_TRIES): Promise<void> {
 }
 
 function tellState(found: Session): void {
-  if (found.state === "FAILED") tell("error", `The session failed: ${found.error ?? "no cause is known"}`);
-  else if (found.state === "COMPLETED") tell("info", "The session is completed: all of its data was delivered.");
-  else if (found.state === "STOPPED") tell("info", "The session was stopped.");
+  if (found.state === "FAILED") log("error", `the session failed: ${found.error ?? "no cause is known"}`);
   else log("info", `the session is ${found.state}`);
 }

@@ -31,9 +31,10 @@ function markersOf(symbol: string): Marker[] {
   ].sort((a, b) => a.ms - b.ms);
 }
 
-function levelsOf(symbol: string): Level[] {
+/** Lines at the prices of orders and positions, and at bid and ask where the chart has none. */
+function levelsOf(symbol: string, interval: string): Level[] {
   const levels: Level[] = [];
-  const quote = markOf(symbol).value.quote ?? data.value?.symbols[symbol]?.quote;
+  const quote = interval === TICKS ? null : markOf(symbol).value.quote ?? data.value?.symbols[symbol]?.quote;
   if (quote?.bid != null) levels.push({ id: "bid", price: quote.bid, label: "bid", tone: "muted", drag: false });
   if (quote?.ask != null) levels.push({ id: "ask", price: quote.ask, label: "ask", tone: "muted", drag: false });
   for (const order of desk.value?.orders ?? []) {
@@ -81,7 +82,7 @@ export function ChartPane({ pane }: { pane: Pane }): JSX.Element {
         annotate();
       }),
       effect(annotate),
-      effect(() => chart.showLevels(levelsOf(symbol))),
+      effect(() => chart.showLevels(levelsOf(symbol, interval))),
     ];
     return () => {
       stops.forEach((end) => end());

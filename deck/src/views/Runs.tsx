@@ -75,10 +75,13 @@ export function Runs(): JSX.Element {
           { head: "Actions", cell: (run) => <RunActions run={run} /> },
         ]}
       />
-      {chosen.value.length > 0 && <Compare key={chosen.value.join(" ")} ids={chosen.value} />}
+      {chosen.value.length > 0 && <Compare key={chosen.value.map(stateOf).join(" ")} ids={chosen.value} />}
     </>
   );
 }
+
+/** A run and its state: what has ended since is read again. */
+const stateOf = (id: string): string => `${id} ${runs.value?.find((run) => run.id === id)?.state}`;
 
 function took(run: Run): string {
   if (run.started === null || run.finished === null) return "–";
