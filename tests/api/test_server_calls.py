@@ -67,6 +67,7 @@ def test_openapi_names_every_call_field_and_problem(fake: Fake) -> None:
         "/api/v1/session/data/{symbol}/trades", "/api/v1/session/data/{symbol}/quotes",
         "/api/v1/session/data/{symbol}/quality", "/api/v1/catalog", "/health", "/ready",
         "/metrics", "/login", "/api/v1/runs", "/api/v1/runs/{id}", "/api/v1/runs/{id}/report",
+        "/api/v1/runs/{id}/equity", "/api/v1/configs", "/api/v1/session/plan",
         "/api/v1/session/account", "/api/v1/session/positions", "/api/v1/session/orders",
         "/api/v1/session/orders/{id}", "/api/v1/session/orders/{id}/why",
         "/api/v1/session/fills", "/api/v1/session/signals",

@@ -7,7 +7,7 @@ import { dayCloses, type DayResult, type Point } from "../lib/daily";
 import { log } from "./log";
 import { batches } from "./market";
 import { shownSymbols } from "./panes";
-import { changes, live, plan, session, trades } from "./session";
+import { changes, live, plan, session, state, trades } from "./session";
 
 export type Desk = {
   account: Schema<"Account">;
@@ -19,6 +19,7 @@ export type Desk = {
 
 const KEPT_POINTS = 5000;
 const LIMIT = 300;
+const MOST_RECORDS = 20_000; // of days and symbols: more are read only while nothing runs
 const MOST_FILLS = 10_000;
 
 export const data = signal<Schema<"Data"> | null>(null);
@@ -52,6 +53,8 @@ const readData = new Calm(quietly("the watch list", async () => {
 const readDays = new Calm(quietly("the days", async () => {
   const known = plan.value;
   if (known === null) return;
+  const large = known.symbols.length * known.days.length > MOST_RECORDS;
+  if (large && state.value === "RUNNING") return;
   const found = await get("/api/v1/session/days");
   if (plan.value === known) days.value = found.days;
 }), 5000);
@@ -121,11 +124,10 @@ function forget(): void {
   results.value = [];
 }
 
-/** Read all of it, as after a command. */
+/** Read what a slice may have changed. */
 export function refresh(): void {
   readData.ask();
   readDesk.ask();
-  readDays.ask();
 }
 
 changes.on((change) => {
@@ -134,6 +136,7 @@ changes.on((change) => {
   }
   if (change !== "speed") readPast.ask();
   refresh();
+  readDays.ask();
 });
 batches.on(refresh);
 shownSymbols.subscribe(() => readData.ask());
