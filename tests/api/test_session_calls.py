@@ -26,8 +26,9 @@ def test_without_a_session(real: httpx.Client) -> None:
     time = real.get("/time").json()
     assert time.pop("state") == "STOPPED"
     assert set(time.values()) == {None}
-    for path in ("/session/days", "/session/plan", "/streams", "/session/data", "/session/data/AIG/bars",
-                 "/session/data/AIG/trades", "/session/data/AIG/quality"):  # fmt: skip
+    for path in ("/session/days", "/session/plan", "/streams", "/session/data",
+                 "/session/data/AIG/bars", "/session/data/AIG/trades",
+                 "/session/data/AIG/quality"):  # fmt: skip
         body = check(real.get(path), 409)
         assert (body["title"], body["state"]) == ("No session", "STOPPED")
     for path in ("/session/pause", "/session/resume"):

@@ -4,7 +4,7 @@ import { signal, type Signal } from "@preact/signals";
 import { columnsOf, type Columns, type SlicesFrame } from "../api/frames";
 import { News } from "../lib/calm";
 import { msOf } from "../lib/time";
-import { changes, moveClock, session } from "./session";
+import { anchor, changes, moveClock, session } from "./session";
 
 export type Bar = { ms: number; open: number; high: number; low: number; close: number; volume: number };
 export type Tick = { ms: number; price: number; size: number };
@@ -94,7 +94,8 @@ function flush(): void {
   scheduled = false;
   const batch = pending;
   pending = emptyBatch();
-  if (time !== null) moveClock(time);
+  // A status may have come since, which says that the clock stands further on.
+  if (time !== null && msOf(time) >= (anchor.value?.ms ?? 0)) moveClock(time);
   for (const [symbol, quote] of batch.quotes) {
     const mark = markOf(symbol);
     mark.value = { ...mark.value, quote };
