@@ -14,12 +14,12 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from app.api.local import LocalServer
 from app.managers.system_manager import SystemManager
 from settings import load_settings
 from tests.api.small_catalog import build
 from tests.api.talk import START
 from tests.api.test_trading_calls import CONFIG, STRATEGY
-from tests.conftest import RunningServer
 
 ROOT = Path(__file__).parents[2]
 DECK = ROOT / "deck"
@@ -81,7 +81,7 @@ class Served:
             tapedeck_configs_dir=self.work / "configs", tapedeck_runs_dir=self.work / "runs",
             tapedeck_cache_dir=self.work / "cache", **self._overrides,
         )  # fmt: skip
-        self._server = RunningServer(SystemManager.from_settings(settings), settings)
+        self._server = LocalServer(SystemManager.from_settings(settings), settings)
         self.url = self._server.start()
         self._port = int(self.url.rpartition(":")[2])
         self.api = httpx.Client(base_url=self.url + "/api/v1", timeout=20)
