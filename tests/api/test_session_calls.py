@@ -176,6 +176,11 @@ def test_the_plan_is_what_was_asked_for_filled_in(real: httpx.Client) -> None:
             assert real.get(path, params={"interval": interval}).status_code == 200
 
 
+def test_a_recorded_replay_has_no_equity(real: httpx.Client) -> None:
+    run_id = start(real, record=True, start_paused=True)["run"]
+    check(real.get(f"/runs/{run_id}/equity"), 404, "it is a replay")
+
+
 def test_step_answers_202_and_goes_on(fake: Fake) -> None:
     session = fake.start(start_paused=True)
     answer = fake.http.post("/session/step?wait_s=0", json={"unit": "day"})

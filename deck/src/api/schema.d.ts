@@ -21,7 +21,7 @@ export interface paths {
          * Create and start a session
          * @description 409 while another is STARTING, RUNNING, PAUSED or STOPPING.
          *
-         *     With a `config` it trades, and leaves the record of a `run`.
+         *     With a `config` it trades, and leaves the record of a `run`; any other does with `record`.
          */
         post: operations["start_session_api_v1_session_post"];
         delete?: never;
@@ -387,6 +387,28 @@ export interface paths {
         get: operations["get_report_api_v1_runs__id__report_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Execute an interrupted run again
+         * @description To its end, told what it was told before. 409 where it was not interrupted.
+         *
+         *     What was recorded stays until the new record is complete and begins the same.
+         */
+        post: operations["resume_run_api_v1_runs__id__resume_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -873,7 +895,7 @@ export interface components {
             error: string | null;
             /**
              * Run
-             * @description The id of its record, where it trades.
+             * @description The id of its record, where it leaves one.
              */
             run: string | null;
             /** @description When it took effect; null where there was no session to stop. */
@@ -1780,6 +1802,16 @@ export interface components {
              * @example te1:5f...
              */
             events_digest: string | null;
+            /**
+             * Kind
+             * @description A replay has a journal, and neither events nor a report. Null where broken.
+             */
+            kind: ("backtest" | "replay") | null;
+            /**
+             * Resumed
+             * @description When it was taken up again after an interruption.
+             */
+            resumed: string[];
             /** @description While it runs. */
             progress: components["schemas"]["RunProgress"] | null;
             /**
@@ -1932,7 +1964,7 @@ export interface components {
             error: string | null;
             /**
              * Run
-             * @description The id of its record, where it trades.
+             * @description The id of its record, where it leaves one.
              */
             run: string | null;
         };
@@ -2029,10 +2061,9 @@ export interface components {
             set?: string[] | null;
             /**
              * Record
-             * @description With config: whether the run leaves a record.
-             * @default true
+             * @description Whether it leaves the record of a run. Null: with a config it does.
              */
-            record: boolean;
+            record?: boolean | null;
         } | unknown | unknown;
         /** Signal */
         Signal: {
@@ -2164,7 +2195,7 @@ export interface components {
             error: string | null;
             /**
              * Run
-             * @description The id of its record, where it trades.
+             * @description The id of its record, where it leaves one.
              */
             run: string | null;
             /** @description When it took effect; null where there was no session to stop. */
@@ -4372,6 +4403,92 @@ export interface operations {
                 };
                 content: {
                     "text/html": string;
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A page of another origin called, or by a name that is not this machine's. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing; `detail` names the nearest. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Illegal in the state of the session or run, which is given. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Malformed: which field, what came, what is allowed. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; its log has it. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now: the server shuts down, cannot start a session, or cannot use its runs. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_run_api_v1_runs__id__resume_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A run's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
                 };
             };
             /** @description The key is missing or wrong. */

@@ -66,7 +66,7 @@ export function Runs(): JSX.Element {
           {
             head: "Compare",
             cell: (run) => (
-              <input
+              left(run) && <input
                 type="checkbox" aria-label={`Compare ${run.id}`} checked={chosen.value.includes(run.id)}
                 onChange={(event) => choose(run.id, event.currentTarget.checked)}
               />
@@ -88,6 +88,9 @@ function took(run: Run): string {
   return `${number((Date.parse(run.finished) - Date.parse(run.started)) / 1000, 1)} s`;
 }
 
+/** Whether it traded and left its events: a replay and a broken run have neither report nor equity. */
+const left = (run: Run): boolean => BUSY.has(run.state) || run.events_digest !== null;
+
 function RunActions({ run }: { run: Run }): JSX.Element {
   const end = async (): Promise<void> => {
     try {
@@ -97,7 +100,17 @@ function RunActions({ run }: { run: Run }): JSX.Element {
     }
     await read();
   };
+  const resume = async (): Promise<void> => {
+    try {
+      await post("/api/v1/runs/{id}/resume", undefined, { path: { id: run.id } });
+    } catch (error) {
+      tellError(`Run ${run.id} cannot be resumed`, error);
+    }
+    await read();
+  };
   if (BUSY.has(run.state)) return <Button label="Stop" kind="small" onClick={end} />;
+  if (run.state === "interrupted") return <Button label="Resume" kind="small" onClick={resume} />;
+  if (!left(run)) return <>–</>;
   return (
     <a class="button small" href={`/api/v1/runs/${encodeURIComponent(run.id)}/report`} target="_blank" rel="noopener">
       Report
