@@ -39,7 +39,7 @@ class Deck:
     """Calls of ``/api/v1``; an answer that is no success raises."""
 
     def __init__(self, url: str, runs: Path) -> None:
-        self.http = httpx.Client(base_url=url + "/api/v1", timeout=30)
+        self.http = httpx.Client(base_url=url + "/api/v1", timeout=60)
         self.store = RunStore(runs)
 
     def __call__(self, method: str, path: str, body: Any = None) -> Any:
@@ -64,7 +64,7 @@ class Deck:
 
     def until(self, state: str) -> Any:
         """Ask for the session until it is in this state."""
-        end_s = time.monotonic() + 30
+        end_s = time.monotonic() + 60
         while (found := self("GET", "/session"))["state"] != state:
             assert time.monotonic() < end_s, found
             time.sleep(0.01)

@@ -38,7 +38,7 @@ def run_full(
     bench: Bench, runs: Path, most_bytes: int, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*CLI, *arguments], cwd=bench.work, env=bench.environment(runs), text=True, timeout=60,
+        [*CLI, *arguments], cwd=bench.work, env=bench.environment(runs), text=True, timeout=180,
         capture_output=True, preexec_fn=full_at(most_bytes), check=False,
     )  # fmt: skip
 
