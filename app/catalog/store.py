@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
@@ -140,7 +141,20 @@ class Catalog:
 
     def read(self, piece: Piece, words: Dictionary) -> tuple[Items, Ints | None]:
         """All rows of a piece as items in source order; blocks on I/O."""
+        return self._items(piece, self._reader.read(piece), words)
+
+    def read_part(
+        self, piece: Piece, offset: int, rows: int, words: Dictionary
+    ) -> tuple[Items, Ints | None, int | None]:
+        """As ``read``, of ``rows`` rows from ``offset`` on; and the lowest ts after them."""
         table = self._reader.read(piece)
+        items, sequence = self._items(piece, table.slice(offset, rows), words)
+        rest = pc.min(table.column("ts").slice(offset + rows))
+        if not rest.is_valid:
+            return items, sequence, None
+        return items, sequence, int(rest.cast(pa.timestamp("ns", rest.type.tz)).value)
+
+    def _items(self, piece: Piece, table: pa.Table, words: Dictionary) -> tuple[Items, Ints | None]:
         try:
             return table_items(piece.dataset, table, words)
         except (pa.ArrowException, UnicodeDecodeError) as error:

@@ -7,9 +7,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.model import Ints, Items, Stream, StreamType, empty_items, join_items, pick_items
+from app.model import (
+    Ints,
+    Items,
+    Stream,
+    StreamType,
+    copy_items,
+    empty_items,
+    join_items,
+    pick_items,
+)
 
 BEFORE_ALL_NS = int(np.iinfo(np.int64).min)
+_FEW = 4  # a fourth of what was read
 
 
 class StreamQueue:
@@ -69,11 +79,21 @@ class StreamQueue:
             cut = int(release.searchsorted(through_ns, "right"))
             if cut:
                 rest = None if sequence is None else sequence[cut:]
-                self._batches[0] = (release[cut:], items[cut:], rest)
+                self._batches[0] = _few(release[cut:], items[cut:], rest)
                 taken.append((items[:cut], None if sequence is None else sequence[:cut]))
                 self.rows -= cut
             break
         return taken
+
+
+def _few(release: Ints, items: Items, sequence: Ints | None) -> tuple[Ints, Items, Ints | None]:
+    """Rows that are left of a batch; the last few are copied, so that the rest is not kept."""
+    held = items.base
+    if held is None or items.nbytes * _FEW > held.nbytes:
+        return release, items, sequence
+    few = empty_items(len(items))
+    copy_items(few, items)
+    return release.copy(), few, None if sequence is None else sequence.copy()
 
 
 def merge_queues(queues: Sequence[StreamQueue], through_ns: int) -> Items:

@@ -42,7 +42,8 @@ class _Read(NamedTuple):
     sequence: Ints | None
     through_ns: Ints  # how far the stream is complete before each row, and after the last
     latest_ns: int  # highest valid release so far, where files overlap
-    following: int  # the piece after them
+    following: int  # the piece of the next row
+    offset: int = 0  # the next row within it
 
 
 class ParquetCandleSource:
@@ -50,7 +51,8 @@ class ParquetCandleSource:
 
     Reading runs in ``pool`` (or the loop's own), never on the loop. A read takes
     row groups until it has ``read_rows`` rows (``rows`` where not told); a batch has at most
-    ``rows``: what is read is in memory, so it goes out in as few batches as that allows.
+    ``rows``: what is read is in memory, so it goes out in as few batches as that allows. Of a
+    row group of more than ``part_rows`` no more than that is held: it is read again for the rest.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ParquetCandleSource:
         *,
         rows: int = 16_384,
         read_rows: int | None = None,
+        part_rows: int = 1 << 20,
         words: Dictionary | None = None,
         pool: Executor | None = None,
     ) -> None:
@@ -71,6 +74,7 @@ class ParquetCandleSource:
         self._from_ns, self._until_ns = from_ns, until_ns
         self._rows = rows
         self._read_rows = rows if read_rows is None else read_rows
+        self._part_rows = part_rows
         self._pool = pool
         self._pieces = [
             piece
@@ -124,7 +128,8 @@ class ParquetCandleSource:
         """About how many rows the next batch has."""
         if not self._is_used_up:
             return min(self._rows, len(self._last.items) - self._at)
-        return max(self._read_rows, self._pieces[self._last.following].rows)
+        left = self._pieces[self._last.following].rows - self._last.offset
+        return max(self._read_rows, min(left, self._part_rows))
 
     @property
     def _is_used_up(self) -> bool:
@@ -134,19 +139,37 @@ class ParquetCandleSource:
     def _read(self) -> _Read:
         found: list[Items] = []
         sequences: list[Ints] = []
-        rows, following = 0, self._last.following
+        rows, following, offset = 0, self._last.following, self._last.offset
+        lowest_ns = self._lowest[following]
         while rows < self._read_rows and following < len(self._pieces):
-            items, sequence = self._catalog.read(self._pieces[following], self.words)
-            following += 1
+            piece, part_rows = self._pieces[following], self._part_rows
+            if piece.rows > part_rows:
+                items, sequence, rest_ns = self._catalog.read_part(
+                    piece, offset, part_rows, self.words
+                )
+                offset += part_rows
+            else:
+                items, sequence = self._catalog.read(piece, self.words)
+                rest_ns, offset = None, piece.rows
+            if offset >= piece.rows:
+                following, offset = following + 1, 0
+            lowest_ns = self._lowest_after(rest_ns, following + (offset > 0))
             keep = self._in_range(items)
             found.append(items if keep is None else pick_items(items, keep))
             if self.sequenced and sequence is not None:
                 sequences.append(sequence if keep is None else sequence[keep])
             rows += len(found[-1])
         joined = join_items(found)
-        through_ns, latest_ns = self._through(joined, self._lowest[following])
+        through_ns, latest_ns = self._through(joined, lowest_ns)
         order = np.concatenate(sequences) if self.sequenced else None
-        return _Read(joined, order, through_ns, latest_ns, following)
+        return _Read(joined, order, through_ns, latest_ns, following, offset)
+
+    def _lowest_after(self, rest_ns: int | None, following: int) -> int:
+        """The lowest release that is unread: of a piece's rest, and of those from ``following``."""
+        lowest_ns = int(self._lowest[following])
+        if rest_ns is None:
+            return lowest_ns
+        return min(lowest_ns, max(rest_ns, self._from_ns) + self.stream.interval_min * MINUTE_NS)
 
     def _through(self, items: Items, lowest_after_ns: int) -> tuple[Ints, int]:
         """How far the stream is complete before each row and after the last; the highest valid."""
@@ -173,10 +196,13 @@ class ParquetCandleSource:
         return None if inside.all() else inside
 
     def _cut(self) -> Batch:
-        items, sequence, through_ns, _, following = self._last
+        items, sequence, through_ns, latest_ns, following, offset = self._last
         low, high = self._at, min(self._at + self._rows, len(items))
         self._at = high
         self._ended = high >= len(items) and following >= len(self._pieces)
         through = END_NS if self._ended else int(through_ns[high])
         cut = None if sequence is None else sequence[low:high]
+        if high >= len(items):  # what was given is not held here
+            self._last = _Read(empty_items(), None, through_ns[-1:], latest_ns, following, offset)
+            self._at = 0
         return Batch(self.stream, items[low:high], through, cut)

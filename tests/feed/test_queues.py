@@ -64,6 +64,15 @@ def test_a_cut_keeps_rows_and_sequence_together() -> None:
     assert numbers.tolist() == [9]
 
 
+def test_the_last_rows_of_a_batch_do_not_keep_the_rest_of_it() -> None:
+    queue, read = _queue(), trade_items(list(range(1000)))
+    queue.push(read[:500], 499)
+    queue.take(400)
+    ((rest, _),) = queue.take(499)
+    assert rest["release_ns"].tolist() == list(range(401, 500))
+    assert rest.base is None or rest.base.nbytes < read.nbytes / 4
+
+
 def test_order_at_one_time_is_by_rank_then_symbol_whatever_was_registered_first() -> None:
     queues = [
         _queue(kind, symbol) for symbol in (1, 0) for kind in reversed(list(StreamType))

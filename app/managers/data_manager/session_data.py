@@ -55,7 +55,8 @@ class StreamColumns:
         count = len(items)
         if high + count > len(store):
             low = self._first_kept(keep_from_ns, now_ns)
-            size = max(_FIRST_CAPACITY, 2 * (high - low + count))
+            held = high - low
+            size = max(_FIRST_CAPACITY, held + count + max(held, count // 4))
             grown_release, grown = np.empty(size, np.int64), empty_items(size)
             grown_release[: high - low] = release[low:high]
             copy_items(grown[: high - low], store[low:high])

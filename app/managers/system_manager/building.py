@@ -23,6 +23,10 @@ from app.managers.time_manager import TimeManager, Wall
 from app.model import Dictionary, Stream, StreamType
 from app.trading.adjust import Split, split_table
 
+# Rows of all streams together that are read ahead of the merge, where row groups are larger.
+_HELD_ROWS = 3_000_000
+_LEAST_PART_ROWS = 1024
+
 
 class Start(NamedTuple):
     """How an execution begins."""
@@ -89,10 +93,12 @@ class SessionBuilder:
         per_stream = self._defaults.buffer_rows // (2 * len(config.streams))
         rows = self._defaults.read_rows
         read_rows = max(1, min(rows, per_stream))
+        part_rows = max(_LEAST_PART_ROWS, _HELD_ROWS // len(config.streams))
         return [
             ParquetCandleSource(
                 self._catalog, stream, config.from_ns(stream), config.reads_until_ns(stream),
-                rows=rows, read_rows=read_rows, words=words, pool=pool,
+                rows=min(rows, part_rows), read_rows=read_rows, part_rows=part_rows,
+                words=words, pool=pool,
             )
             for stream in config.streams
         ]  # fmt: skip
