@@ -15,21 +15,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import Comparison, say
+from benchmarks.comparison import Comparison
 from benchmarks.engines import OURS, TAPEDECK, Duel, duels
 from benchmarks.figures import slower
 from benchmarks.instructions import more, replay_instructions
+from benchmarks.measured import DATA, HERE, say, write
 from benchmarks.page import write_page
 from benchmarks.runs import RunFailed, own_python, run
 from benchmarks.table import table
 from benchmarks.workloads import QUICK, WORKLOADS, Workload, prepare
 
-HERE = Path(__file__).parent
-DATA = HERE / "data"
 RESULTS = HERE / "results.json"
 QUICK_RESULTS = HERE / "results-quick.json"
 QUICK_S = 120  # after which --quick begins no more pairs
-_LISTS = ("medians", "ratios", "rows")
 
 
 def chosen(options: argparse.Namespace) -> Iterator[tuple[Workload, list[Duel]]]:
@@ -102,16 +100,6 @@ def packages(results: dict[str, Any]) -> dict[str, str]:
     """What this project ran on, without its own version."""
     found: dict[str, str] = results["versions"].get(OURS, {})
     return {name: version for name, version in found.items() if name != OURS}
-
-
-def write(path: Path, results: dict[str, Any]) -> None:
-    """JSON with one row a line."""
-    head = {name: value for name, value in results.items() if name not in _LISTS}
-    parts = [json.dumps(head, indent=2)[:-2]]
-    for name in _LISTS:
-        rows = ",\n".join(f"    {json.dumps(row)}" for row in results[name])
-        parts.append(f'  "{name}": [\n{rows}\n  ]')
-    path.write_text(",\n".join(parts) + "\n}\n", "utf-8")
 
 
 def read_options(argv: Sequence[str] | None) -> argparse.Namespace:

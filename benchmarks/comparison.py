@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,13 +14,9 @@ from benchmarks.engines import OURS, TAPEDECK, Duel, Engine
 from benchmarks.environments import PeerMissing, environment
 from benchmarks.figures import Row, medians, ratios
 from benchmarks.machine import machine
+from benchmarks.measured import say
 from benchmarks.runs import Result, RunFailed, own_python, run
 from benchmarks.workloads import Workload, prepare
-
-
-def say(text: str) -> None:
-    sys.stderr.write(f"bench: {text}\n")
-    sys.stderr.flush()
 
 
 class Comparison:

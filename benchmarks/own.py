@@ -22,8 +22,8 @@ from app.managers.system_manager.backtest import open_store
 from app.managers.system_manager.plan import TradingPlan, session_config
 from app.trading.config import read_config_file
 from benchmarks import tally
+from benchmarks.measured import DATA
 from benchmarks.peers.common import Job, Timer, read_job, report, rows_of
-from benchmarks.replay import DATA
 from benchmarks.sma import STRATEGIES, configuration
 from benchmarks.workloads import QUICK, WORKLOADS, Workload
 from settings import Settings, load_settings

@@ -19,9 +19,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from app.managers.system_manager import SessionConfig, SessionDefaults, SystemManager
+from benchmarks.measured import DATA
 from benchmarks.workloads import WORKLOADS, Workload, prepare
-
-DATA = Path(__file__).parent / "data"
 
 
 def read_only(root: Path, workload: Workload) -> tuple[int, float]:

@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 from app.managers.system_manager.backtest import BacktestEngine, open_store
 from app.managers.system_manager.plan import TradingPlan
 from app.trading.config import read_config_file
-from benchmarks.replay import DATA, replay
+from benchmarks.measured import DATA
+from benchmarks.replay import replay
 from benchmarks.workloads import WORKLOADS, Workload, prepare
 from settings import load_settings
 

@@ -15,6 +15,12 @@ HEAD = (
 )
 
 
+def on_machine(results: dict[str, Any]) -> str:
+    """When, and on what."""
+    on = results["machine"]
+    return f"{results['date']}, {on['cores']} cores of {on['cpu']}, {on['memory_gb']:g} GB"
+
+
 def thousands(value: float) -> str:
     return f"{value:,.0f}"
 

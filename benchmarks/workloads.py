@@ -3,12 +3,13 @@
 W1: 1 symbol x 1,000,000 1m bars. W2: 500 symbols x 390 bars x 10 days.
 W3: 20 symbols, 4,000,000 trades and quotes of one day. QUICK holds small ones of the same names,
 for a folder of their own: 100,000 bars; 100 symbols x 390 x 2 days; 200,000 trades and quotes.
+``bars`` and ``ticks`` make those of other sizes, for the measurements of growth, clock and serving.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,12 +75,16 @@ def write_w2(root: Path, days: tuple[date, date], symbols: int) -> None:
         _write(root / "bars_1m" / f"symbol={symbol}" / "all.parquet", columns)
 
 
-def _write_w3(root: Path, per_symbol: int) -> None:
-    """``per_symbol`` trades of each of 20 symbols, and three times as many quotes."""
-    (day,) = _days(*_W3)
+def _write_ticks(root: Path, per_symbol: int, days: tuple[date, date], symbols: int = 20) -> None:
+    """``per_symbol`` trades of each symbol and day, and three times as many quotes."""
+    for place, day in enumerate(_days(*days)):
+        _write_tick_day(root, per_symbol, day, place, symbols)
+
+
+def _write_tick_day(root: Path, per_symbol: int, day: TradingDay, place: int, symbols: int) -> None:
     span_ns = day.close_ns - day.open_ns
-    for number in range(20):
-        dice = np.random.default_rng(2000 + number)
+    for number in range(symbols):
+        dice = np.random.default_rng(2000 + number + 1000 * place)
         symbol = f"T{number:02d}"
         # Milliseconds, as real feeds of those years: many stamps are shared.
         trades = day.open_ns + np.sort(dice.integers(0, span_ns // 10**6, per_symbol)) * 10**6
@@ -122,13 +127,34 @@ _QUICK_W2 = (date(2024, 3, 4), date(2024, 3, 5))
 WORKLOADS = (
     Workload("W1", *_W1, ("bars_1m",), partial(_write_w1, days=_W1, rows=1_000_000)),
     Workload("W2", *_W2, ("bars_1m",), partial(write_w2, days=_W2, symbols=500)),
-    Workload("W3", *_W3, ("trades", "quotes"), partial(_write_w3, per_symbol=50_000)),
+    Workload("W3", *_W3, ("trades", "quotes"), partial(_write_ticks, per_symbol=50_000, days=_W3)),
 )
 QUICK = (
     Workload("W1", *_QUICK_W1, ("bars_1m",), partial(_write_w1, days=_QUICK_W1, rows=100_000)),
     Workload("W2", *_QUICK_W2, ("bars_1m",), partial(write_w2, days=_QUICK_W2, symbols=100)),
-    Workload("W3", *_W3, ("trades", "quotes"), partial(_write_w3, per_symbol=2_500)),
+    Workload("W3", *_W3, ("trades", "quotes"), partial(_write_ticks, per_symbol=2_500, days=_W3)),
 )
+
+
+def first_days(start: date, count: int) -> tuple[date, date]:
+    """The first and the last of ``count`` trading days."""
+    days = _days(start, start + timedelta(days=2 * count + 10))
+    return days[0].date, days[count - 1].date
+
+
+def bars(symbols: int, days: int, start: date = _W2[0]) -> Workload:
+    """As W2, of another size; its first symbols are those of W2."""
+    span = first_days(start, days)
+    write = partial(write_w2, days=span, symbols=symbols)
+    return Workload(f"bars-{symbols}x{days}", *span, ("bars_1m",), write)
+
+
+def ticks(symbols: int, days: int, per_symbol: int, start: date = _W2[0]) -> Workload:
+    """As W3, of another size: so many trades a symbol and day, and three times as many quotes."""
+    span = first_days(start, days)
+    write = partial(_write_ticks, per_symbol=per_symbol, days=span, symbols=symbols)
+    name = f"ticks-{symbols}x{days}x{per_symbol}"
+    return Workload(name, *span, ("trades", "quotes"), write)
 
 
 def prepare(folder: Path, workload: Workload) -> Path:

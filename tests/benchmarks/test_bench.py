@@ -168,9 +168,10 @@ def test_the_chart_is_svg_with_a_bar_a_median() -> None:
 def test_the_page_is_filled_between_its_marks(tmp_path: Path) -> None:
     text = page.section(results(ROWS), ["W1"])
     assert "2 cores of A <fast> one" in text
-    put = page.put(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n", text)
-    assert put.startswith(f"before\n{page.BEGIN}\n\n2024-03-05")
-    assert put.endswith(f"{page.END}\nafter\n")
+    begin, end = "<!-- bench: begin -->", "<!-- bench: end -->"
+    put = page.put(f"before\n{begin}\nold\n{end}\nafter\n", text)
+    assert put.startswith(f"before\n{begin}\n\n2024-03-05")
+    assert put.endswith(f"{end}\nafter\n")
     assert "old" not in put
     with pytest.raises(ValueError, match="no <!-- bench: begin"):
         page.put("nothing", text)
