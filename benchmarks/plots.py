@@ -61,6 +61,8 @@ class _Scale:
 
     def __init__(self, values: Sequence[float], begin: float, end: float, log: bool) -> None:
         self._begin, self._end, self._log = begin, end, log
+        self._low: float
+        self._high: float
         if log:
             self._low = math.floor(math.log10(min(values)))
             self._high = max(self._low + 1, math.ceil(math.log10(max(values))))

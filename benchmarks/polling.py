@@ -1,98 +1,220 @@
-"""What a poller waits while a replay runs at speed 0: GET /session/data, p50 and p99.
+"""What pollers and stream clients wait while a replay runs, and what they cost it.
 
-    python -m benchmarks.polling [--rate 50] [--workload W3] [--rounds 3]
+    python -m benchmarks.polling [--quick]
 
-A real server in a process of its own; an open-loop, bounded generator: requests
-go out at their times, whether the last one was answered or not.
+A real server and, in a process of their own, its clients: an open-loop, bounded generator of
+200 and 1,000 requests a second from 1, 16 and 64 clients; streams to 1, 10 and 100 clients; the
+same replay with and without ten conflating clients, in turn. Writes polling.json and the section of
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
-import re
-import subprocess
-import sys
+import statistics
 import time
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
 
-from benchmarks.replay import DATA
-from benchmarks.workloads import WORKLOADS, Workload, prepare
+from benchmarks.hosting import Clients, Cost, Host, Kept, Stamps, hosted, percentiles
+from benchmarks.measured import DATA, conditions, say
+from benchmarks.page import publish
+from benchmarks.workloads import Workload, bars, prepare
+
+WAIT_S = 120
+_ALL = {"channels": ["bars_1m", "bars_5m", "bars_15m"], "symbols": ["*"]}
 
 
-async def poll(base: str, workload: Workload, rate: float) -> tuple[list[float], int]:
-    """Latencies in ms of polls during one replay, and its items a second."""
+class Scale(NamedTuple):
+    symbols: int
+    long_days: int  # of what lasts as long as a measurement at speed 0
+    days: int
+    seconds: float
+    rates: tuple[int, ...]
+    clients: tuple[int, ...]
+    streams: tuple[int, ...]
+    pairs: int
+
+
+FULL = Scale(500, 60, 10, 4, (200, 1000), (1, 16, 64), (1, 10, 100), 5)
+QUICK = Scale(100, 60, 2, 1, (200,), (1, 16), (1, 4), 2)
+
+
+class Cell(NamedTuple):
+    """One measurement of polling."""
+
+    speed: float
+    call: str
+    paths: list[str]
+    rate: int
+    clients: int
+
+
+def cells(scale: Scale, symbols: Sequence[str]) -> Iterator[Cell]:
+    few = ",".join(symbols[:20])
+    calls = {
+        "data, 20 symbols": [f"/session/data?symbols={few}"],
+        f"data, {scale.symbols} symbols": ["/session/data"],
+        "bars": [f"/session/data/{name}/bars" for name in symbols[:100]],
+    }
+    for speed, (call, paths), rate, clients in product(
+        (0.0, 60.0), calls.items(), scale.rates, scale.clients
+    ):
+        yield Cell(speed, call, paths, rate, clients)
+
+
+def poll(host: Host, kept: Kept, workload: Workload, cell: Cell, seconds: float) -> dict[str, Any]:
+    """Latencies while the replay runs; it is stopped with the measurement."""
+    session = host.start(workload, cell.speed)
+    clients = Clients(
+        host.base, seconds=seconds,
+        polls={"clients": cell.clients, "rate": cell.rate, "paths": cell.paths},
+    )  # fmt: skip
+    began = Cost.now()
+    session.resume().result(10)
+    clients.go()
+    if not cell.speed:  # the market may be over before the pollers are
+        session.wait(seconds)
+    delivering_s = time.monotonic() - began.wall_s
+    items = kept.last.rows
+    found = clients.result()
+    if cell.speed:
+        delivering_s, items = time.monotonic() - began.wall_s, kept.last.rows
+    cpu = began.share()
+    session.stop()
+    latencies = np.array(found["latencies_ms"])
+    return {
+        "speed": cell.speed, "call": cell.call, "offered_per_s": cell.rate,
+        "clients": cell.clients, "offered": found["offered"], "left_out": found["left_out"],
+        "errors": found["errors"], "answered": len(latencies), **percentiles(latencies),
+        "items_per_s": round(items / delivering_s), "running_s": round(delivering_s, 2),
+        "cpu": cpu,
+    }  # fmt: skip
+
+
+def stream(
+    host: Host, kept: Kept, workload: Workload, speed: float, count: int, seconds: float,
+    encoding: str = "msgpack", delivery: str = "lossless",
+) -> dict[str, Any]:  # fmt: skip
+    """All of a session to so many clients; how old a frame's last slice is when it comes."""
+    session = host.start(workload, speed)
+    wish = {"channels": _ALL["channels"], "symbols": ["*"], "delivery": delivery}
+    clients = Clients(
+        host.base, seconds=seconds,
+        streams={"clients": count, "encoding": encoding, "subscription": wish},
+    )  # fmt: skip
+    began = Cost.now()
+    session.resume().result(10)
+    clients.go()
+    session.wait(seconds)
+    running_s, cpu = time.monotonic() - began.wall_s, began.share()
+    session.stop()
+    found = clients.result()
+    sent = _sent(kept.last, found["frames"])
+    return {
+        "speed": speed, "clients": count, "delivery": delivery, "encoding": encoding,
+        "items_per_s": round(sent / running_s),
+        "mb_per_s": round(found["bytes"] / running_s / 1e6, 2),
+        "holes": found["holes"], **percentiles(ages_ms(kept.last, found["frames"])), "cpu": cpu,
+    }  # fmt: skip
+
+
+def _sent(stamps: Stamps, frames: list[list[tuple[int, int]]]) -> float:
+    """Rows that a client was sent, in the mean: of lossless ones all up to the last that came."""
+    rows = stamps.rows_until()
+    last = [client[-1][0] if client else 0 for client in frames]
+    return statistics.fmean(rows(seq) for seq in last) if last else 0.0
+
+
+def ages_ms(stamps: Stamps, frames: list[list[tuple[int, int]]]) -> Any:
+    """From a slice's delivery by the merge thread to its frame's arrival, every frame of all."""
+    pairs = np.array([pair for client in frames for pair in client], np.int64).reshape(-1, 2)
+    seqs, delivered = stamps.wall_ns()
+    at = np.searchsorted(seqs, pairs[:, 0])
+    known = at < len(seqs)
+    return (pairs[known, 1] - delivered[at[known]]) / 1e6
+
+
+def slowdown(host: Host, kept: Kept, workload: Workload, pairs: int) -> dict[str, Any]:
+    """The same replay alone and with ten conflating clients, in turn."""
+    ratios = []
+    for _ in range(pairs):
+        alone_s = replay_s(host, workload)
+        clients = Clients(
+            host.base, seconds=WAIT_S,
+            streams={
+                "clients": 10, "encoding": "json",
+                "subscription": _ALL | {"delivery": "conflate", "interval_ms": 100},
+            },
+        )  # fmt: skip
+        ratios.append(replay_s(host, workload, clients) / alone_s)
+    return {
+        "pairs": pairs, "ratio": round(statistics.median(ratios), 3),
+        "lowest": round(min(ratios), 3), "highest": round(max(ratios), 3),
+    }  # fmt: skip
+
+
+def replay_s(host: Host, workload: Workload, clients: Clients | None = None) -> float:
+    """From resuming a session whose queues are full to its end."""
+    session = host.start(workload, 0)
+    if clients is not None:
+        clients.go()
+    began = time.monotonic()
+    session.resume().result(10)
+    if not session.wait(WAIT_S):
+        raise RuntimeError(f"not over after {WAIT_S} s: {session.status()}")
+    seconds = time.monotonic() - began
+    if clients is not None:
+        clients.result()
+    return seconds
+
+
+def first_item_ms(host: Host, workload: Workload) -> float:
+    """From ``POST /session`` until a poll shows the first slice."""
     wish = {
         "symbols": ["*"], "start": str(workload.start), "end": str(workload.end), "speed": 0,
-        "history_days": 0, "start_paused": True,
+        "history_days": 0,
     }  # fmt: skip
-    latencies: list[float] = []
-    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
-        (await client.post("/session", json=wish)).raise_for_status()
-        symbols = sorted((await client.get("/catalog")).json()["symbols"])[:20]
-
-        async def ask() -> None:
-            began = time.perf_counter()
-            answer = await client.get("/session/data", params={"symbols": ",".join(symbols)})
-            answer.raise_for_status()
-            latencies.append((time.perf_counter() - began) * 1e3)
-
-        await ask()
-        latencies.clear()
-        (await client.post("/session/resume")).raise_for_status()
+    with httpx.Client(base_url=f"{host.base}/api/v1", timeout=60) as client:
+        client.post("/session/stop")  # connected, and whatever was there is over
         began = time.perf_counter()
-        asked: list[asyncio.Task[None]] = []
-        state = {"state": "RUNNING"}
-        while state["state"] == "RUNNING" and len(asked) < 5000:
-            asked.append(asyncio.ensure_future(ask()))
-            await asyncio.sleep(max(0, began + len(asked) / rate - time.perf_counter()))
-            if len(asked) % 10 == 0:
-                state = (await client.get("/session")).json()
-        await asyncio.gather(*asked)
-        items = (await client.get("/session")).json()["progress"]["items_delivered"]
-        return latencies, int(items / (time.perf_counter() - began))
+        client.post("/session", json=wish).raise_for_status()
+        client.get("/session/data", params={"symbols": "S000", "after": 0, "wait_s": 30})
+        return round((time.perf_counter() - began) * 1e3, 1)
 
 
-def main() -> None:
+def run(scale: Scale) -> dict[str, Any]:
+    short, lasting = bars(scale.symbols, scale.days), bars(scale.symbols, scale.long_days)
+    rows, streams = [], []
+    with hosted(prepare(DATA, lasting)) as host:
+        kept = Kept(host)
+        names = host.manager.catalog().symbols
+        for cell in cells(scale, names):
+            rows.append(poll(host, kept, lasting, cell, scale.seconds))
+            say(json.dumps(rows[-1]))
+        for speed, count in product((0.0, 60.0), scale.streams):
+            streams.append(stream(host, kept, lasting, speed, count, scale.seconds))
+            say(json.dumps(streams[-1]))
+    with hosted(prepare(DATA, short)) as host:
+        kept = Kept(host)
+        first = statistics.median(first_item_ms(host, short) for _ in range(scale.pairs))
+        conflating = slowdown(host, kept, short, scale.pairs)
+    return {
+        "first_item_ms": first, "conflating": conflating, "rows": rows, "streams": streams
+    }  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=float, default=50)
-    parser.add_argument("--workload", default="W3")
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    workload = next(w for w in WORKLOADS if w.name == options.workload)
-    root = prepare(DATA, workload)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
-        env=os.environ | {"DATA_CATALOG_URI": str(root), "TAPEDECK_CACHE_DIR": f"{DATA}/cache"},
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    try:
-        assert server.stdout is not None
-        found = re.search(r"http://\S+", server.stdout.readline())
-        assert found is not None, "the server did not start"
-        latencies: list[float] = []
-        speeds = []
-        for _ in range(options.rounds):
-            more, items_per_s = asyncio.run(poll(found[0], workload, options.rate))
-            latencies += more
-            speeds.append(items_per_s)
-    finally:
-        server.terminate()
-        server.wait(10)
-    row = {
-        "workload": workload.name,
-        "rate": options.rate,
-        "polls": len(latencies),
-        "p50_ms": round(float(np.percentile(latencies, 50)), 2),
-        "p99_ms": round(float(np.percentile(latencies, 99)), 2),
-        "max_ms": round(max(latencies), 2),
-        "items_per_s": round(float(np.median(speeds))),
-    }
-    sys.stdout.write(json.dumps(row) + "\n")
+    parser.add_argument("--quick", action="store_true", help="small sizes")
+    options = parser.parse_args(argv)
+    found = run(QUICK if options.quick else FULL)
+    publish("polling", conditions(options.quick) | found, options.quick)
 
 
 if __name__ == "__main__":

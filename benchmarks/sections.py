@@ -34,7 +34,7 @@ def growth(results: dict[str, Any]) -> str:
         for row in results["rows"]
     ]  # fmt: skip
     head = (
-        "what grows", "to", "items", "first item", "then to the end", "ns an item", "peak MB",
+        "what grows", "to", "items", "first item", "to the end", "ns an item", "peak MB",
         "digest",
     )  # fmt: skip
     plots = "\n\n".join(

@@ -33,7 +33,11 @@ class OrjsonResponse(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+        return dump_json(content)
+
+
+def dump_json(content: Any) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def maybe(ns: int | None, moment: Moment = format_time) -> Any:
@@ -104,23 +108,29 @@ def plan_body(session: ReplaySession) -> dict[str, Any]:
 
 
 def data_body(
-    session: ReplaySession,
-    summary: Summary,
-    moment: Moment = format_time,
-    only: Collection[str] | None = None,
+    session: ReplaySession, view: View, symbols: Any, moment: Moment = format_time
 ) -> dict[str, Any]:
-    """``GET /session/data``: one committed view."""
-    view = summary.view
+    """``GET /session/data``: one committed view, and the bodies of its symbols."""
     return {
         "time": moment(view.now_ns),
         "epoch": view.epoch,
         "seq": view.seq,
         "trading_day": trading_day(session, view),
-        "symbols": {
-            symbol: _symbol_body(session, symbol, found, summary.words, moment)
-            for symbol, found in summary.symbols.items()
-            if only is None or symbol in only
-        },
+        "symbols": symbols,
+    }
+
+
+def symbol_bodies(
+    session: ReplaySession,
+    summary: Summary,
+    moment: Moment = format_time,
+    only: Collection[str] | None = None,
+) -> dict[str, Any]:
+    """The newest of each symbol."""
+    return {
+        symbol: _symbol_body(session, symbol, found, summary.words, moment)
+        for symbol, found in summary.symbols.items()
+        if only is None or symbol in only
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from app.api.answers import Names, data_body, session_body
+from app.api.answers import Names, data_body, session_body, symbol_bodies
 from app.api.clients import Client, Encoded, Frame, Pending
 from app.api.conflation import Conflation
 from app.api.frames import Codec, Slices, encode_slices
@@ -399,6 +399,8 @@ class Hub:
         if tuned is None or self._session is None:
             return
         symbols = client.subscription.symbols if client.subscription is not None else None
-        body = data_body(self._session, snapshot, client.codec.moment, symbols)
+        moment = client.codec.moment
+        bodies = symbol_bodies(self._session, snapshot, moment, symbols)
+        body = data_body(self._session, snapshot.view, bodies, moment)
         client.push(Frame(client.codec.frame({"type": "snapshot", **body}), snapshot.view.seq))
         client.queued_seq = snapshot.view.seq

@@ -12,10 +12,11 @@ from pydantic import AfterValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.answers import OrjsonResponse, data_body, gap_bodies, maybe
+from app.api.answers import OrjsonResponse, gap_bodies, maybe
 from app.api.answers import day_text as text_of_day
 from app.api.auth import PREFIX
 from app.api.columns import arrow_stream, item_rows, item_table
+from app.api.data_views import DataViews
 from app.api.documents import ARROW, answers, with_arrow
 from app.api.problems import UnavailableError
 from app.api.requests import NUMBER, WHOLE
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from app.managers.time_manager import View
 
 MOST_ROWS = 10_000
-_INLINE = 1000  # rows or symbols: more are read on a thread, so that others are not kept waiting
+_INLINE = 1000  # rows: more are read on a thread, so that others are not kept waiting
 
 _INTERVAL = r"^([1-9][0-9]{0,3}m|1d)$"
 
@@ -78,6 +79,7 @@ Wait = Annotated[
 
 def add_data_routes(app: FastAPI, services: Services) -> None:
     """The view of all symbols, quality, and what the catalog has."""
+    views = DataViews()
 
     @app.get(
         PREFIX + "/session/data", response_model=Data, tags=["data"],
@@ -89,13 +91,8 @@ def add_data_routes(app: FastAPI, services: Services) -> None:
     ) -> Response:  # fmt: skip
         wanted = _names(symbols)
         session = await services.polled(request, after, wait_s)
-
-        def read() -> Response:
-            summary = session.summary(wanted)
-            return OrjsonResponse(data_body(session, summary), 200, _stamps(summary.view))
-
-        count = len(session.symbols if wanted is None else wanted)
-        return read() if count <= _INLINE // 10 else await asyncio.to_thread(read)
+        view, body = await views.body(session, wanted)
+        return OrjsonResponse(body, 200, _stamps(view))
 
     @app.get(
         PREFIX + "/session/data/{symbol:path}/quality", response_model=Quality, tags=["data"],

@@ -17,6 +17,7 @@ from benchmarks.engines import LIMITS, OTHERS, OURS, PEERS, TAPEDECK, Duel, duel
 from benchmarks.environments import PeerMissing, environment, last_error, plain
 from benchmarks.figures import Row, medians, ratios, slower
 from benchmarks.instructions import read_count
+from benchmarks.measured import write
 from benchmarks.peers.common import Means
 from benchmarks.runs import RunFailed, own_python, run
 from benchmarks.strategies.bar_cross import Means as OwnMeans
@@ -184,7 +185,7 @@ def test_the_page_is_filled_between_its_marks(tmp_path: Path) -> None:
 
 def test_results_are_written_a_row_a_line(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    bench.write(path, results(ROWS))
+    write(path, results(ROWS))
     assert json.loads(path.read_text("utf-8")) == results(ROWS)
     assert sum('"pair": ' in line for line in path.read_text("utf-8").splitlines()) == len(ROWS)
 

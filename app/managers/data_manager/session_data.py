@@ -108,6 +108,7 @@ class SessionData:
     ) -> None:
         self._time = time_manager
         self.symbols = tuple(symbols)
+        self.numbers = {symbol: number for number, symbol in enumerate(self.symbols)}
         self._keep_days = keep_days
         self.keep_ticks = keep_ticks
         self._columns: dict[Stream, StreamColumns] = {}
@@ -133,7 +134,7 @@ class SessionData:
         values = [prices.get(f, np.nan) for f in FIELDS[StreamType.BAR][:6]]
         release = start_ns + interval_min * MINUTE_NS
         item = make_items(interval_min, [release], Flag.COMPLETE, *values, interval_min)
-        item["symbol"] = self.symbols.index(symbol)
+        item["symbol"] = self.numbers[symbol]
         stream = Stream(symbol, StreamType.BAR, interval_min)
         self.add_stream(stream)
         self.append(stream, item)
@@ -149,7 +150,7 @@ class SessionData:
 
     def find(self, symbol: str, kind: StreamType, interval_min: int = 0) -> Stream:
         """The stream; NotFoundError names what there is instead."""
-        if symbol not in self.symbols:
+        if symbol not in self.numbers:
             close = ", ".join(nearest(symbol, self.symbols)) or ", ".join(self.symbols[:5])
             raise NotFoundError(f"this session has no symbol {symbol!r}; nearest: {close}")
         stream = Stream(symbol, kind, interval_min)

@@ -77,12 +77,12 @@ class SessionReader:
         )  # fmt: skip
 
     def _check(self, symbol: str) -> int:
-        if symbol not in self._data.symbols:
+        if symbol not in self._data.numbers:
             self._data.find(symbol, StreamType.BAR, 1)
-        return self._data.symbols.index(symbol)
+        return self._data.numbers[symbol]
 
     def _prev_close(self, symbol: str, view: View) -> float | None:
-        number = self._data.symbols.index(symbol)
+        number = self._data.numbers[symbol]
         for day in range(view.day - 1, -1, -1):
             if self._book.has(day):
                 official = self._book.official_close(day, number, view.now_ns)

@@ -1,0 +1,106 @@
+"""A view is encoded once for all who ask for the same symbols."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import date
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from app.api.answers import dump_json
+from app.api.data_views import DataViews
+from app.errors import NotFoundError
+from app.managers.system_manager import ReplaySession
+from app.managers.system_manager.answers import Summary, SymbolSummary
+from app.managers.time_manager import View
+from app.model import Dictionary, StreamType
+from app.times import MINUTE_NS, SECOND_NS
+
+NOON_NS = 28_000_000 * MINUTE_NS
+
+
+class FakeSession:
+    """Says of its symbols how often it was asked."""
+
+    id = "s1"
+    days = (SimpleNamespace(date=date(2024, 3, 4)),)
+
+    def __init__(self, symbols: int = 3) -> None:
+        self.state = "RUNNING"
+        self.symbols = tuple(f"S{i:03d}" for i in range(symbols))
+        self.shown = View(1, 7, 0, NOON_NS, "")
+        self.asked = 0
+
+    def view(self) -> View:
+        return self.shown
+
+    def integral(self, symbol: str, kind: StreamType) -> bool:
+        return False
+
+    def summary(self, symbols: Sequence[str] | None) -> Summary:
+        self.asked += 1
+        names = self.symbols if symbols is None else symbols
+        if "NONE" in names:
+            raise NotFoundError("this session has no symbol 'NONE'")
+        last = float(self.asked)
+        one = SymbolSummary(last, *[None] * 7, 0, None, None)
+        return Summary(self.shown, dict.fromkeys(names, one), Dictionary())
+
+
+async def ask(views: DataViews, fake: FakeSession, names: list[str] | None = None) -> Any:
+    view, body = await views.body(cast(ReplaySession, fake), names)
+    assert view == fake.shown
+    return body
+
+
+@pytest.mark.parametrize("symbols", [3, 300])  # the many are read on a thread
+def test_all_who_ask_at_once_share_one_encoding(symbols: int) -> None:
+    async def run() -> None:
+        fake, views = FakeSession(symbols), DataViews()
+        bodies = await asyncio.gather(*(ask(views, fake) for _ in range(20)))
+        assert fake.asked == 1
+        assert len({dump_json(body) for body in bodies}) == 1
+        assert dump_json(bodies[0]).startswith(b'{"time":"2023-03-28T')
+        await ask(views, fake, ["S000"])
+        assert fake.asked == 2
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"now_ns": NOON_NS + 59 * SECOND_NS}, False),  # between two slices: only the time
+        ({"now_ns": NOON_NS + MINUTE_NS}, True),  # one more minute is expected
+        ({"seq": 8}, True), ({"epoch": 2}, True),
+    ],
+)  # fmt: skip
+def test_what_changed_is_encoded_anew(change: dict[str, int], again: bool) -> None:
+    async def run() -> None:
+        fake, views = FakeSession(), DataViews()
+        before = dump_json(await ask(views, fake))
+        fake.shown = fake.shown._replace(**change)
+        after = dump_json(await ask(views, fake))
+        assert after != before
+        assert fake.asked == 1 + again
+
+    asyncio.run(run())
+
+
+def test_what_fails_and_what_is_not_there_yet_is_not_kept() -> None:
+    async def run() -> None:
+        fake, views = FakeSession(), DataViews()
+        for _ in range(2):
+            with pytest.raises(NotFoundError):
+                await ask(views, fake, ["NONE"])
+        assert fake.asked == 2
+        fake.state = "STARTING"
+        await ask(views, fake)
+        fake.state = "RUNNING"
+        await ask(views, fake)
+        assert fake.asked == 4
+
+    asyncio.run(run())
