@@ -24,7 +24,7 @@ from benchmarks.workloads import Workload, bars, prepare, ticks
 LATE_MS = 50.0  # p99 beyond which a speed is too high
 LONGER = 1.1  # than scheduled that all days may take
 STEP = 1.25  # from one speed that is tried to the next
-RUN_S = 15  # that one of them may take
+RUN_S = 30  # that one of them may take
 _POLLERS, _RATE, _STREAMERS = 50, 200, 10
 
 
@@ -104,7 +104,7 @@ def search(host: Host, kept: Kept, workload: Workload, first: float) -> list[dic
     rows = [keeps_up(host, kept, workload, first)]
     rising = rows[0]["keeps_up"]
     say(json.dumps(rows[0]))
-    while rows[-1]["keeps_up"] is rising and 500 < rows[-1]["speed"] < 500_000:
+    while rows[-1]["keeps_up"] is rising and 10_000 < rows[-1]["speed"] < 500_000:
         speed = rows[-1]["speed"] * (2 if rising else 0.5)
         rows.append(keeps_up(host, kept, workload, speed))
         say(json.dumps(rows[-1]))

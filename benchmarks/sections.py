@@ -79,6 +79,8 @@ def polling(results: dict[str, Any]) -> str:
         ("Ten conflating clients:", _slowdown(results["conflating"])),
         ("", f"From `POST /session` to the first item: {results['first_item_ms']:,.0f} ms."),
     ]
+    if results["left_out"]:
+        parts.append(("", f"{results['left_out']} measurements were left out, for want of time."))
     return "\n\n".join(f"{title}\n\n{text}".strip() for title, text in parts)
 
 

@@ -46,7 +46,7 @@ class FakeSession:
         if "NONE" in names:
             raise NotFoundError("this session has no symbol 'NONE'")
         last = float(self.asked)
-        one = SymbolSummary(last, *[None] * 7, 0, None, None)
+        one = SymbolSummary(last, None, None, None, None, None, None, None, 0, None, None)
         return Summary(self.shown, dict.fromkeys(names, one), Dictionary())
 
 
@@ -78,7 +78,7 @@ def test_all_who_ask_at_once_share_one_encoding(symbols: int) -> None:
         ({"seq": 8}, True), ({"epoch": 2}, True),
     ],
 )  # fmt: skip
-def test_what_changed_is_encoded_anew(change: dict[str, int], again: bool) -> None:
+def test_what_changed_is_encoded_anew(change: dict[str, Any], again: bool) -> None:
     async def run() -> None:
         fake, views = FakeSession(), DataViews()
         before = dump_json(await ask(views, fake))
