@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         "Trading days before the start whose bars can be read from the first poll.",
         ge=0, le=250,
     )  # fmt: skip
+    session_max_symbols: int = _setting(
+        20_000, "a whole number from 1 to 100000",
+        "Symbols of one session.",
+        ge=1, le=100_000,
+    )  # fmt: skip
     feed_buffer_rows: int = _setting(
         1_000_000, "whole rows from 1024 to 1000000000",
         "Bound of what is read ahead of the clock, in rows.",
@@ -136,6 +141,31 @@ class Settings(BaseSettings):
         60.0, "seconds from 0 to 3600",
         "Upper bound of wait_s in a long poll or a step.",
         ge=0, le=3600, allow_inf_nan=False,
+    )  # fmt: skip
+    http_max_connections: int = _setting(
+        500, "a whole number from 1 to 10000",
+        "HTTP connections at one time; stream clients are counted by themselves.",
+        ge=1, le=10_000,
+    )  # fmt: skip
+    http_max_url_bytes: int = _setting(
+        16_384, "whole bytes from 256 to 65536",
+        "Longest URL of a request, in bytes.",
+        ge=256, le=2**16,
+    )  # fmt: skip
+    http_max_header_bytes: int = _setting(
+        32_768, "whole bytes from 1024 to 1048576",
+        "Largest headers of a request together, in bytes.",
+        ge=1024, le=2**20,
+    )  # fmt: skip
+    http_max_request_seconds: float = _setting(
+        30.0, "seconds from 0.1 to 3600",
+        "How long a request may take to come in, from its connection or first byte to its last.",
+        ge=0.1, le=3600, allow_inf_nan=False,
+    )  # fmt: skip
+    http_max_send_seconds: float = _setting(
+        60.0, "seconds from 0.1 to 3600",
+        "How long a caller may leave an answer lying before its connection is dropped.",
+        ge=0.1, le=3600, allow_inf_nan=False,
     )  # fmt: skip
     tapedeck_host: str = _setting(
         "127.0.0.1", "an address or name to listen on; TAPEDECK_API_KEY is needed beyond loopback",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.api.frames import Codec, Slices
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from app.api.messages import Subscription
 
 REASON_BYTES = 123  # the most that a close frame holds
+ENTRY_BYTES = 64  # what any entry takes in the queue, however little it holds
+FEW = 4
 
 
 class Frame(NamedTuple):
@@ -38,6 +40,22 @@ class Pending(NamedTuple):
 Entry = Frame | Encoded | Pending
 
 
+class _Load:
+    """Entries that wait."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.entries = 0
+
+    def add(self, size: int, sign: int) -> None:
+        self.bytes += sign * size
+        self.entries += sign
+
+    def is_over(self, limit_bytes: int) -> bool:
+        """A few may wait however large they are: a snapshot is one frame."""
+        return self.bytes > limit_bytes and self.entries > FEW
+
+
 class Client:
     """All but the socket. Belongs to the loop; only ``cut_off`` is asked for by others."""
 
@@ -58,9 +76,9 @@ class Client:
         self._on_level = on_level
         self._encode = encode
         self._entries: deque[Entry] = deque()
-        self._bytes = 0
-        self._flying = 0  # bytes of the frame that is being sent
-        self._is_sending = False
+        self._load = _Load()
+        self._told = _Load()  # what is no slice, and so held back by nothing
+        self._flying: Entry | None = None  # is being sent
         self._is_full = False
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
@@ -72,27 +90,28 @@ class Client:
         return self._idle.is_set()
 
     def push(self, entry: Entry) -> None:
-        """Let it wait its turn. A lossless client over its limit holds the replay."""
+        """Let it wait its turn. A lossless client over its limit holds the replay.
+
+        Nothing holds back what is no slice: answers to its own messages, snapshots, changes of
+        state. A client that leaves too much of that unread is cut off.
+        """
         if self.cut.done():
             return
         self._entries.append(entry)
-        self._bytes += _size(entry)
+        self._book(entry, 1)
         self._more.set()
         self._idle.clear()
-        if self._bytes > self._limit_bytes:
-            self._overflow()
+        lossless = self.subscription is not None and self.subscription.lossless
+        if (self._told if lossless else self._load).is_over(self._limit_bytes):
+            limit = self._limit_bytes
+            self.cut_off(1013, f"too slow: more than {limit} bytes wait for it")
+        elif lossless and self._load.bytes > self._limit_bytes and not self._is_full:
+            self._is_full = True
+            self._on_level(self, True)
 
     def say(self, frame: bytes) -> None:
         """Send a frame that moves nothing."""
         self.push(Frame(frame))
-
-    def _overflow(self) -> None:
-        if self.subscription is not None and self.subscription.lossless:
-            if not self._is_full:
-                self._is_full = True
-                self._on_level(self, True)
-        else:  # it holds nobody
-            self.cut_off(1013, f"too slow: more than {self._limit_bytes} bytes wait for it")
 
     async def next_frame(self) -> bytes:
         """What is to be sent next; ``sent`` is to follow it."""
@@ -101,7 +120,7 @@ class Client:
                 self._more.clear()
                 await self._more.wait()
             entry = self._entries.popleft()
-            self._flying, self._is_sending = _size(entry), True
+            self._flying = entry
             frame = self._render(entry)
             if frame is not None:
                 return frame
@@ -119,16 +138,24 @@ class Client:
 
     def sent(self) -> None:
         """The last of ``next_frame`` has left, or was nothing for this client."""
-        self._release(self._flying)
-        self._flying, self._is_sending = 0, False
+        if self._flying is not None:
+            self._release([self._flying])
+        self._flying = None
         if not self._entries:
             self._idle.set()
             if self.on_idle is not None:
                 self.on_idle()
 
-    def _release(self, size: int) -> None:
-        self._bytes -= size
-        if self._is_full and self._bytes <= self._limit_bytes // 2:
+    def _book(self, entry: Entry, sign: int) -> None:
+        size = _size(entry)
+        self._load.add(size, sign)
+        if isinstance(entry, Frame):
+            self._told.add(size, sign)
+
+    def _release(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self._book(entry, -1)
+        if self._is_full and self._load.bytes <= self._limit_bytes // 2:
             self._is_full = False
             self._on_level(self, False)
 
@@ -140,7 +167,7 @@ class Client:
 
     def drop_queue(self) -> None:
         """What waits is not sent; what is on its way goes on."""
-        self._release(sum(map(_size, self._entries)))
+        self._release(self._entries)
         self._entries.clear()
 
     def drop_slices(self) -> None:
@@ -154,8 +181,8 @@ class Client:
     def _drop(self, *kinds: type[Entry]) -> None:
         dropped = [entry for entry in self._entries if isinstance(entry, kinds)]
         self._entries = deque(entry for entry in self._entries if not isinstance(entry, kinds))
-        self._release(sum(map(_size, dropped)))
-        if not self._entries and not self._is_sending:
+        self._release(dropped)
+        if not self._entries and self._flying is None:
             self._idle.set()
 
     async def drained(self) -> None:
@@ -166,7 +193,7 @@ class Client:
 def _size(entry: Entry) -> int:
     if isinstance(entry, Pending):
         return 0  # the ring's memory, whoever waits
-    return len(entry.data) if isinstance(entry, Frame) else len(entry.slices.tail)
+    return ENTRY_BYTES + len(entry.data if isinstance(entry, Frame) else entry.slices.tail)
 
 
 def clip_reason(reason: str) -> str:

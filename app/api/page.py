@@ -6,6 +6,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from app.api.headers import POLICY, page_policy
+
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 code, pre { font: 13px/1.4 ui-monospace, monospace }
@@ -134,7 +136,9 @@ PAGE = f"""<!doctype html>
 def add_page(app: FastAPI) -> None:
     """The page, beside the ``/openapi.json`` that it shows."""
 
+    headers = {POLICY: page_policy([_SCRIPT], [_STYLE])}
+
     async def docs(_: Request) -> Response:
-        return HTMLResponse(PAGE)
+        return HTMLResponse(PAGE, headers=headers)
 
     app.add_route("/docs", docs, include_in_schema=False)

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from app.api.answers import OrjsonResponse, maybe
 from app.api.auth import PREFIX
 from app.api.documents import answers
+from app.api.headers import POLICY, REPORT_POLICY
 from app.api.requests import WHOLE
 from app.api.schemas import RunStateName
 from app.api.schemas_runs import (
@@ -101,7 +102,8 @@ def add_run_routes(app: FastAPI, services: Services) -> None:
     )  # fmt: skip
     async def get_report(id: RunId) -> Response:
         """409 until the run has ended, 404 where it left none."""
-        return HTMLResponse(await asyncio.to_thread(_report, queue, id))
+        page = await asyncio.to_thread(_report, queue, id)
+        return HTMLResponse(page, headers={POLICY: REPORT_POLICY})
 
     @app.post(
         PREFIX + "/runs/{id}/resume", status_code=202, response_model=Run, tags=["runs"],
@@ -217,6 +219,8 @@ def _report(queue: RunQueue, run_id: str) -> bytes:
         raise StateError(f"run {run_id} is {record.state}: it has no report yet", record.state)
     folder = queue.store.open(run_id)
     path = folder.path / "report.html"
+    if path.is_symlink():  # the run itself left none
+        raise RunError(f"{path}: is a link, which may lead anywhere; it is not shown")
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
@@ -242,5 +246,5 @@ def _end(queue: RunQueue, run_id: str, only: str | None) -> dict[str, Any]:
         return run_body(queue.record(run_id))
     if only == "cancel":
         raise StateError(f"run {run_id} cannot be cancelled: it is {record.state}", record.state)
-    queue.store.delete(run_id)
+    queue.remove(run_id)
     return run_body(record)

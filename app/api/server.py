@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from socket import socket
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,10 @@ from uvicorn.server import HANDLED_SIGNALS
 from app import __version__
 from app.api import documents, problems
 from app.api.auth import PREFIX, Gate, is_loopback
+from app.api.connections import ConnectionLimits, GuardedProtocol
 from app.api.deck import add_deck
 from app.api.documents import DESCRIPTION
+from app.api.headers import SecurityHeaders
 from app.api.page import add_page
 from app.api.requests import BodyLimit, StrictRoute
 from app.api.routes_data import add_data_routes, add_item_routes
@@ -96,11 +99,11 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                SecurityHeaders(app),
                 host=settings.tapedeck_host,
                 port=settings.tapedeck_port,
                 loop="auto",
-                http="httptools",
+                http=_guarded(settings),
                 ws=StreamProtocol,
                 ws_max_size=settings.stream_max_frame_bytes,
                 ws_per_message_deflate=False,
@@ -149,6 +152,16 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _guarded(settings: Settings) -> Any:
+    """What makes the protocol of each connection of one server."""
+    limits = ConnectionLimits(
+        settings.http_max_connections, settings.http_max_url_bytes,
+        settings.http_max_header_bytes, settings.http_max_request_seconds,
+        settings.http_max_send_seconds,
+    )  # fmt: skip
+    return partial(GuardedProtocol, limits=limits, open_now=set())
 
 
 def run(settings: Settings) -> None:

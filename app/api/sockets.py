@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from starlette.websockets import WebSocket
 from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
 
 _EXTENSION = "tapedeck.hang_up"
 LINGER_S = 30.0
+MOST_FRAGMENTS = 1000  # of one message: empty ones cost memory and count for no bytes
+MOST_PONGS = 100  # that were not taken: whoever pings must read
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
     """What is sent waits until the client has read: a farewell to one that does not would
     wait for ever, and its connection stay open."""
 
+    _pongs = 0
+
     async def run_asgi(self) -> None:
         self.scope["extensions"] = {
             **(self.scope.get("extensions") or {}), _EXTENSION: {"call": self.hang_up},
         }  # fmt: skip
         await super().run_asgi()
+        self._drop_in_time()
 
     async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "websocket.send":
+            await self.writable.wait()
+            if self.close_sent:  # its own fault: what it sent was no WebSocket
+                raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # refused: else it is logged as an error as well
@@ -36,6 +47,28 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if not self.read_paused:
             self.read_paused = True
             self.transport.pause_reading()
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) < MOST_FRAGMENTS:
+            super().handle_cont(event)
+        elif not self.close_sent:
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, f"more than {MOST_FRAGMENTS} fragments")
+            self.handle_parser_exception()
+
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        self._pongs = 0 if self.writable.is_set() else self._pongs + 1
+        if self._pongs > MOST_PONGS:
+            self.transport.abort()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._drop_in_time()
+
+    def _drop_in_time(self) -> None:
+        """A transport that closes waits for ever for a client that does not read."""
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self.loop.call_later(LINGER_S, self.transport.abort)
 
     def hang_up(self) -> None:
         """Let what is sent from now on pass, and drop the line if it was not read in time."""

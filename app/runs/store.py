@@ -179,7 +179,7 @@ class RunStore:
     def open(self, run_id: str) -> RunFolder:
         """A run by its id; NotFoundError, with the nearest ids, where there is none."""
         path = self.root / run_id
-        if not _ID.fullmatch(run_id) or not path.is_dir():
+        if not (_ID.fullmatch(run_id) and _is_run(path)):
             near = nearest(run_id, (p.name for p in self._folders()))
             hint = f"; nearest: {', '.join(near)}" if near else ""
             raise NotFoundError(f"there is no run {run_id!r} in {self.root}{hint}")
@@ -205,7 +205,7 @@ class RunStore:
         self._index.close()
 
     def _folders(self) -> Sequence[Path]:
-        return sorted(p for p in self.root.iterdir() if _ID.fullmatch(p.name) and p.is_dir())
+        return sorted(p for p in self.root.iterdir() if _ID.fullmatch(p.name) and _is_run(p))
 
     def _note(self, path: Path) -> None:
         """Keep the index up to date. It is made again from the folders, so a run goes on
@@ -218,6 +218,11 @@ class RunStore:
 
 def _new_id(name: str) -> str:
     return f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{token_hex(3)}"
+
+
+def _is_run(path: Path) -> bool:
+    """A folder of the store; a link may lead anywhere."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def _unfinished(path: Path) -> bool:

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from settings import Settings
+from tests.api.conftest import fake, impatient
+from tests.api.test_auth import locked
+from tests.cli.conftest import run
 from tests.client.small_catalog import write_small_catalog
 from tests.conftest import StartServer
 from tests.reliability.deck import Deck
 from tests.runs.jobs import settings_for, write_configs
+
+__all__ = ["fake", "impatient", "locked", "run"]  # servers over a fake session, and the commands
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,7 @@ class SessionDefaults:
     buffer_rows: int = 1_000_000
     read_rows: int = 16_384
     tick_rows: int = 1_000_000
+    max_symbols: int = 100_000
 
 
 class ResolvedConfig(NamedTuple):
@@ -110,6 +111,11 @@ def resolve(wish: SessionConfig, defaults: SessionDefaults, catalog: Catalog) ->
     )
     span = resolve_days(wish, defaults)
     symbols, streams = _streams(wish, catalog, span.days, span.counted_from_ns, span.until_ns)
+    if len(symbols) > defaults.max_symbols:
+        raise RequestError(
+            f"the session would have {len(symbols)} symbols; allowed: up to "
+            f"{defaults.max_symbols} (SESSION_MAX_SYMBOLS)"
+        )
     return ResolvedConfig(
         symbols, streams, wish.start, wish.end, speed, span.calendar, span.calendar.hours.value,
         intervals, _history_days(wish, defaults), wish.start_paused, span.days, span.first_day,

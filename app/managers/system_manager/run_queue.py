@@ -34,6 +34,7 @@ MOST_WAITING = 200  # each keeps a file open
 SHUT_DOWN = "the server shut down"
 _Job = RunJob | ResumeJob
 _KILL_S = 0.3  # for killed processes to be gone
+_LAST_S = 10.0  # for a process to end after its run
 
 
 class RunQueue:
@@ -152,6 +153,15 @@ class RunQueue:
             raise NotFoundError(f"there is no run {run_id!r} any more") from error
         except OSError as error:
             raise RunError(f"{folder.path}: cannot be written: {error.strerror}") from error
+
+    def remove(self, run_id: str) -> None:
+        """Delete a run that has ended; StateError where somebody else works on it.
+
+        Its state is said before its process is gone, and its lock with it: that is waited for.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: run_id not in self._busy, _LAST_S)
+        self.store.delete(run_id)
 
     def close(self, limit_s: float) -> None:
         """Stop all runs; any thread, any number of times.

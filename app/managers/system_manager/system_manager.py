@@ -73,6 +73,7 @@ class SystemManager:
             buffer_rows=settings.feed_buffer_rows,
             read_rows=settings.feed_read_rows,
             tick_rows=settings.tick_keep_rows,
+            max_symbols=settings.session_max_symbols,
         )
         return cls(settings.data_catalog_uri, defaults, Path(settings.tapedeck_cache_dir))
 
