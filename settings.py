@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     data_catalog_uri: str | None = _setting(
         None, "a folder, or a URI such as s3://bucket/prefix",
         "Root of the catalog that is replayed.",
+        repr=False,  # a URI may hold keys
     )  # fmt: skip
     data_upkeep_derived_intervals: Annotated[tuple[int, ...], NoDecode] = _setting(
         (5, 15), "different whole minutes from 2 to 1440, such as 5,15 or [5, 15]",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.websockets import WebSocket
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
@@ -18,7 +20,10 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     """What is sent waits until the client has read: a farewell to one that does not would
     wait for ever, and its connection stay open."""
 
-    _pongs = 0
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.conn.debug = False  # it would log handshakes, and with them the callers' keys
+        self._pongs = 0
 
     async def run_asgi(self) -> None:
         self.scope["extensions"] = {

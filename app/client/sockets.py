@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 from threading import Event
@@ -20,6 +21,8 @@ from app.client.problems import StreamHoleProblem
 from app.client.stream import StreamProtocol
 
 _BROKEN = (WebSocketException, OSError, TimeoutError, EOFError)
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.INFO)  # below it the library logs handshakes, and with them the key
 _CLOSE_S = 0.5  # leaving a busy stream, whose queue is full, the server's answer is never read
 
 
@@ -28,6 +31,7 @@ def _options(headers: dict[str, str], timeout_s: float) -> dict[str, Any]:
     return {
         "additional_headers": headers, "open_timeout": timeout_s, "close_timeout": _CLOSE_S,
         "max_size": None, "compression": None, "ping_timeout": None,
+        "logger": _log,
     }  # fmt: skip
 
 
