@@ -15,17 +15,32 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.api.small_catalog import build
 from tests.api.talk import START
+from tests.api.test_trading_calls import CONFIG, STRATEGY
 from tests.conftest import StartServer
 
 
-@pytest.fixture(params=["without a session", "with a session"])
+@pytest.fixture(params=["without a session", "with a session", "with an engine"])
 def page(request: pytest.FixtureRequest, server: StartServer, tmp_path: Path) -> Any:
     """The page of a real server over a catalog of an hour a day."""
-    url = server(build(tmp_path / "catalog", minutes=60), http_max_wait_seconds=0.1)
-    if request.param == "with a session":
-        with httpx.Client(base_url=url + "/api/v1", timeout=20) as client:
-            assert client.post("/session", json=START | {"start_paused": True}).is_success
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    (configs / "once.py").write_text(STRATEGY)
+    (configs / "live.yaml").write_text(CONFIG)
+    url = server(
+        build(tmp_path / "catalog", minutes=60), http_max_wait_seconds=0.1,
+        tapedeck_configs_dir=configs,
+    )  # fmt: skip
+    with httpx.Client(base_url=url + "/api/v1", timeout=20) as client:
+        if request.param == "with a session":
+            client.post("/session", json=START | {"start_paused": True}).raise_for_status()
             client.post("/session/step", json={"unit": "slice", "count": 200})
+        if request.param == "with an engine":
+            body = {"config": "live.yaml", "start_paused": True}
+            client.post("/session", json=body).raise_for_status()
+            client.post("/session/step", json={"unit": "bar", "count": 20}).raise_for_status()
+            order = {"symbol": "BAC", "side": "buy", "quantity": 1, "type": "limit"}
+            sent = client.post("/session/orders", json=order | {"limit_price": 1, "tif": "gtc"})
+            assert sent.json()["order"]["state"] == "working"
     return schemathesis.openapi.from_url(url + "/openapi.json")
 
 
