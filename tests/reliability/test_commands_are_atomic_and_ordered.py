@@ -24,17 +24,15 @@ Answers = list[tuple[dict[str, Any], httpx.Response]]
 def some_command(dice: random.Random) -> dict[str, Any]:
     """A request of any command, as keywords of httpx."""
     step = {"unit": dice.choice(["slice", "bar"]), "count": dice.randint(1, 9)}
-    return dice.choices(
-        [
-            {"method": "POST", "url": "/session/pause"},
-            {"method": "POST", "url": "/session/resume"},
-            {"method": "PATCH", "url": "/session", "json": {"speed": dice.choice([0, 60, 1e6])}},
-            {"method": "POST", "url": "/session/step", "json": step},
-            {"method": "POST", "url": "/session/seek", "json": {"time": dice.choice(TIMES)}},
-            {"method": "POST", "url": "/session/run-to", "json": {"time": dice.choice(TIMES)}},
-        ],
-        [4, 3, 4, 3, 1, 1],
-    )[0]
+    commands: list[dict[str, Any]] = [
+        {"method": "POST", "url": "/session/pause"},
+        {"method": "POST", "url": "/session/resume"},
+        {"method": "PATCH", "url": "/session", "json": {"speed": dice.choice([0, 60, 1e6])}},
+        {"method": "POST", "url": "/session/step", "json": step},
+        {"method": "POST", "url": "/session/seek", "json": {"time": dice.choice(TIMES)}},
+        {"method": "POST", "url": "/session/run-to", "json": {"time": dice.choice(TIMES)}},
+    ]
+    return dice.choices(commands, [4, 3, 4, 3, 1, 1])[0]
 
 
 def flood(url: str, seed: int) -> Answers:
@@ -136,11 +134,13 @@ def test_a_flood_of_orders_loses_none_and_doubles_none(place: Place) -> None:
     url = str(place.http.base_url)
 
     async def trade(number: int) -> list[str]:
-        found = []
+        found: list[str] = []
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             for count in range(10):
-                body = {"symbol": "BAC", "side": "buy", "quantity": 1, "type": "limit",
-                        "limit_price": 1, "tif": "gtc", "tag": f"{number}-{count}"}  # fmt: skip
+                body: dict[str, Any] = {
+                    "symbol": "BAC", "side": "buy", "quantity": 1, "type": "limit",
+                    "limit_price": 1, "tif": "gtc", "tag": f"{number}-{count}",
+                }  # fmt: skip
                 headers = {"Idempotency-Key": f"{number}-{count}"}
                 answers = await asyncio.gather(
                     *(client.post("/session/orders", json=body, headers=headers) for _ in range(3))

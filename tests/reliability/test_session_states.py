@@ -262,7 +262,7 @@ def test_any_commands(defaults: SessionDefaults) -> None:
     with TemporaryDirectory() as root:
         SessionMachine.catalog = write_catalog(Path(root))
         SessionMachine.defaults, SessionMachine.known = defaults, {}
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             SessionMachine,
             settings=settings(
                 max_examples=25, stateful_step_count=15, deadline=None,
