@@ -155,10 +155,12 @@ def recorded(project: Path) -> Path:
     """A project that is set up already, whose tools only note how they were called."""
     tools = project / ".venv" / "bin"
     tools.mkdir(parents=True)
-    for tool in ("python", "ruff", "mypy"):
-        path = tools / tool
+    for tool in ("python", "ruff", "mypy", "pip-audit"):
+        path, name = tools / tool, tool.replace("-", "_")
         path.write_text(
-            f'#!/bin/sh\necho "{tool} $*" >>"{project}/calls"\nexit ${{FAIL_{tool}:-0}}\n', "utf-8"
+            f'#!/bin/sh\necho "{tool} $*" >>"{project}/calls"\n{WHAT_AN_AUDIT_SAYS}'
+            f"exit ${{FAIL_{name}:-0}}\n",
+            "utf-8",
         )
         path.chmod(0o755)
     lock = "requirements-dev.lock"
@@ -175,12 +177,32 @@ def calls(project: Path) -> list[str]:
 
 
 CHECKS = ["ruff check .", "ruff format --check .", "mypy "]
+# The report goes where --output says, in the word after it.
+WHAT_AN_AUDIT_SAYS = """
+if [ -n "${SAYS:-}" ]; then echo "$SAYS" >&2; fi
+while [ -n "${REPORTS:-}" ] && [ $# -gt 1 ]; do
+    if [ "$1" = --output ]; then echo "$REPORTS" >"$2"; fi
+    shift
+done
+"""
 
 
 def test_test_runs_all_checks_and_ci_runs_test(recorded: Path) -> None:
     for script in (".ci/run", "scripts/test"):
         assert run(recorded / script).returncode == 0
-        assert calls(recorded) == [*CHECKS, "python -m pytest -n 2 --dist loadfile"]
+        *checks, audit, tests = calls(recorded)
+        assert (checks, tests) == (CHECKS, "python -m pytest -n 2 --dist loadfile")
+        assert audit.startswith("pip-audit --requirement requirements.lock --require-hashes ")
+
+
+def test_audit_fails_for_what_it_found_and_for_nothing_else(recorded: Path) -> None:
+    clean = run(recorded / "scripts/audit")
+    assert (clean.returncode, "no known vulnerability" in clean.stderr) == (0, True)
+    found = run(recorded / "scripts/audit", FAIL_pip_audit="1", REPORTS="tiny 1.0 CVE-1")
+    assert (found.returncode, "tiny 1.0 CVE-1" in found.stdout) == (1, True)
+    offline = run(recorded / "scripts/audit", FAIL_pip_audit="1", SAYS="no route to host")
+    assert offline.returncode == 0
+    assert "audit: skipped, the data cannot be had: no route to host" in offline.stderr
 
 
 def test_test_passes_its_arguments_on(recorded: Path) -> None:
