@@ -47,6 +47,7 @@ def page(request: pytest.FixtureRequest, server: StartServer, tmp_path: Path) ->
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_generated_requests(page: Any, mode: GenerationMode) -> None:
     count = 0
+    trades = httpx.get(f"{page.get_base_url()}/api/v1/session/account").status_code == 200
 
     @settings(
         max_examples=25, deadline=None, derandomize=True, database=None,
@@ -63,6 +64,8 @@ def test_generated_requests(page: Any, mode: GenerationMode) -> None:
 
     for found in page.get_all_operations():
         call = found.ok()
+        if trades and not call.path.startswith("/api/v1/session"):
+            continue  # the same without an engine
         if mode is GenerationMode.NEGATIVE and not (list(call.iter_parameters()) or call.body):
             continue  # nothing to get wrong
         strategy = call.as_strategy(generation_mode=mode)

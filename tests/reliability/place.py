@@ -63,8 +63,6 @@ class ServerProcess:
             )
         assert self.process.stdout is not None
         self.url = base_url(self.process.stdout)
-        host, _, port = self.url.removeprefix("http://").partition(":")
-        self.address = host, int(port)
         self.http = httpx.Client(base_url=self.url + "/api/v1", timeout=30)
 
     def close(self) -> None:
@@ -124,29 +122,38 @@ class ServerProcess:
 
     def line(self, sent: bytes = b"", buffer: int | None = None) -> socket.socket:
         """A TCP connection on which this was sent."""
-        line = socket.socket()
-        line.settimeout(WAIT_S)
-        if buffer is not None:
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        line.connect(self.address)
-        line.sendall(sent)
-        return line
+        return open_line(self.url, sent, buffer)
 
     def stream(self, buffer: int | None = None) -> socket.socket:
         """A line that has become a WebSocket; ``hello`` is not read."""
-        line = self.line(
-            b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: " + KEY_OF_HANDSHAKE + b"\r\n\r\n",
-            buffer,
-        )
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            byte = line.recv(1)
-            assert byte, head
-            head += byte
-        assert head.startswith(b"HTTP/1.1 101"), head
-        return line
+        return open_stream(self.url, buffer)
+
+
+def open_line(url: str, sent: bytes = b"", buffer: int | None = None) -> socket.socket:
+    host, _, port = url.removeprefix("http://").partition(":")
+    line = socket.socket()
+    line.settimeout(WAIT_S)
+    if buffer is not None:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    line.connect((host, int(port)))
+    line.sendall(sent)
+    return line
+
+
+def open_stream(url: str, buffer: int | None = None) -> socket.socket:
+    handshake = (
+        b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: " + KEY_OF_HANDSHAKE + b"\r\n\r\n"
+    )
+    line = open_line(url, handshake, buffer)
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = line.recv(1)
+        assert byte, head
+        head += byte
+    assert head.startswith(b"HTTP/1.1 101"), head
+    return line
 
 
 def reset(line: socket.socket) -> None:

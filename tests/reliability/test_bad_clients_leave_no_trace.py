@@ -11,9 +11,21 @@ from contextlib import suppress
 
 import pytest
 
+from app.api import sockets
+from app.api.sockets import StreamProtocol
+from tests.api.conftest import Fake
 from tests.api.small_catalog import build
 from tests.api.talk import rows_of, talk
-from tests.reliability.place import ServerProcess, close_code, frame, reset, rest_of, until
+from tests.api.test_slow_clients import WINDOWS, playing
+from tests.reliability.place import (
+    ServerProcess,
+    close_code,
+    frame,
+    open_stream,
+    reset,
+    rest_of,
+    until,
+)
 
 SUBSCRIBE = json.dumps({"action": "subscribe", "channels": ["bars_1m", "status"]}).encode()
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
@@ -123,6 +135,28 @@ def test_callers_that_do_not_read_lose_their_connection(no_trace: ServerProcess)
         line.close()
 
 
+def test_a_stream_reader_that_drips_disturbs_nobody(no_trace: ServerProcess, truth: str) -> None:
+    line = no_trace.stream(buffer=4096)
+    wish = {"action": "subscribe", "channels": ["bars_1m", "bars_5m", "trades", "quotes"]}
+    line.sendall(frame(TEXT, json.dumps(wish).encode()))
+    over = threading.Event()
+
+    def drip() -> None:
+        with suppress(OSError):
+            while not over.wait(0.01) and line.recv(1):
+                pass
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        no_trace.start()
+        assert no_trace.run_out()["digest"] == truth
+    finally:
+        over.set()
+        thread.join(10)
+        reset(line)
+
+
 def clients(process: ServerProcess) -> int:
     """Stream clients that the server knows."""
     lines = process.http.get("/metrics").text.splitlines()
@@ -163,6 +197,28 @@ def test_floods_that_read_nothing_are_ended(
     del kind
     send_until_cut_off(no_trace, sent)
     no_trace.comes_back_to(before)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_client_that_was_switched_off_is_found_out(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    """It answers no ping; what was sent to it may lie in its machine's buffers, or in ours."""
+    monkeypatch.setattr(sockets, "LINGER_S", 0.2)
+    server = fake.server._server
+    server.config.ws_ping_interval, server.config.ws_ping_timeout = 0.2, 0.5
+    hub, session = server._services.hub, fake.start()
+    line = open_stream(fake.url, buffer=4096)
+    line.sendall(frame(TEXT, SUBSCRIBE))
+    until(lambda: session.window_rows() is not None, "its subscription")
+    with playing(session, WINDOWS if full else 0):
+        until(lambda: not hub.clients, "its end")
+    assert full is (session.held_asks > 0)
+    until(
+        lambda: not any(isinstance(c, StreamProtocol) for c in server.server_state.connections),
+        "its line's end",
+    )
+    line.close()
 
 
 def bad_frames() -> dict[str, tuple[bytes, set[int | None]]]:
