@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from app.managers.system_manager import run_queue
 from app.managers.system_manager.backtest import BacktestEngine
 from app.managers.system_manager.beginning import run_spec
 from app.managers.system_manager.run_job import RunJob, run_job
+from app.managers.system_manager.run_process import carry_out
 from app.managers.system_manager.run_queue import RunQueue
 from app.runs.manifest import RunState
 from app.runs.spec import RunSpec
@@ -225,6 +227,31 @@ def test_no_configurations_no_runs(catalog: Path, tmp_path: Path) -> None:
         queue.submit("once.yaml")
     assert not (tmp_path / "runs").exists()
     queue.close(1)
+
+
+def test_a_run_that_has_just_ended_can_be_removed(
+    queue: RunQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its state is final before its process is gone, and its lock with it."""
+    goes = threading.Event()
+
+    def lingering(process: subprocess.Popen[bytes], job: RunJob) -> int:
+        code = carry_out(process, job)
+        goes.wait(30)
+        return code
+
+    monkeypatch.setattr(run_queue, "carry_out", lingering)
+    run_id = queue.submit("once.yaml")
+    until(lambda: state_of(queue, run_id).final)
+    with pytest.raises(StateError, match="is at work"):
+        queue.store.delete(run_id)
+    with ThreadPoolExecutor(1) as pool:
+        removed = pool.submit(queue.remove, run_id)
+        assert not removed.done()
+        goes.set()
+        removed.result(30)
+    with pytest.raises(NotFoundError):
+        queue.record(run_id)
 
 
 def test_so_many_may_wait(queue: RunQueue, monkeypatch: pytest.MonkeyPatch) -> None:
