@@ -27,6 +27,8 @@ _ALWAYS = (401, 403, 422, 500)
 DESCRIPTION = """
 Replays recorded markets under a simulated clock. Times are RFC 3339 in UTC, prices and sizes
 numbers; unknown fields and parameters are refused; errors are `application/problem+json`.
+Before any call is reached a connection may be answered 400 (no HTTP), 408 (too late), 414 (URL
+too long), 431 (headers too large) or 503 (too many connections), and closes.
 Lists of items are an Arrow IPC stream where `Accept` is `application/vnd.apache.arrow.stream`.
 
 Answers of session data carry the headers `Tapedeck-Time`, `Tapedeck-Epoch` and `Tapedeck-Seq` of
