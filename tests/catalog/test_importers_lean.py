@@ -105,6 +105,13 @@ def test_rows_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
     assert report.rejected.examples["negative"] == [Example(name, 7, "high = -0.0001")]
 
 
+def test_a_daily_file_without_a_row_that_can_be_used_is_not_written(tmp_path: Path) -> None:
+    put(tmp_path / "in", "daily/abc.zip", "soon,1,1,1,1,1\n20240308 00:00,1,1,1,-1,1\n")
+    report = bring(tmp_path)
+    assert (report.files_read, report.files_written, report.rejected.total) == (1, 0, 2)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("*.parquet"))
+
+
 def test_trades_carry_what_they_update(tmp_path: Path) -> None:
     conditions = ["1", "40", "80", "80000001", "4000000", "", "xyz", "1"]
     rows = [f"{OPEN_MS + i},10000,{100 + i},N,{c},0" for i, c in enumerate(conditions[:-1])]

@@ -51,7 +51,10 @@ class Target(NamedTuple):
 
 
 def import_daily(target: Target, file: LeanFile) -> None:
-    """``YYYYMMDD 00:00``, open, high, low, close, volume; of a day that comes twice the first."""
+    """``YYYYMMDD 00:00``, open, high, low, close, volume; of a day that comes twice the first.
+
+    Without a row that can be used no file is written.
+    """
     report = target.report
     report.files_read += 1
     pieces, numbers = [DAILY.empty_table()], [np.empty(0, np.int64)]
@@ -66,8 +69,9 @@ def import_daily(target: Target, file: LeanFile) -> None:
     volume = table.column("volume")
     if pc.all(pc.equal(pc.floor(volume), volume), min_count=0).as_py():
         table = whole_sizes(table, ("volume",))
-    target.write_side("daily", file, table)
-    report.rows_written += table.num_rows
+    if table.num_rows:
+        target.write_side("daily", file, table)
+        report.rows_written += table.num_rows
 
 
 def _daily_rows(rows: Rows, cells: list[pa.Array]) -> pa.Table:
