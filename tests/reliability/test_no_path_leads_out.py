@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.local import LocalServer
 from app.managers.system_manager import SystemManager
 from tests.api.small_catalog import build
 from tests.api.talk import START
 from tests.api.test_trading_calls import CONFIG, STRATEGY
-from tests.conftest import RunningServer
 from tests.runs.jobs import settings_for
 
 SECRET = "what-nobody-may-read"
@@ -42,7 +42,7 @@ class Folders:
         (self.configs / "circle.yaml").symlink_to(self.configs / "circle.yaml")
         self.runs.mkdir()
         (self.runs / "linked").symlink_to(self.outside)
-        self.server = RunningServer(SystemManager.from_settings(settings), settings)
+        self.server = LocalServer(SystemManager.from_settings(settings), settings)
         self.http = httpx.Client(base_url=self.server.start() + "/api/v1", timeout=20)
 
     def send(self, method: str, raw_path: str) -> httpx.Response:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.api.local import LocalServer
 from app.client import Tapedeck
 from app.errors import TapedeckError
 from app.managers.system_manager import SystemManager
@@ -19,7 +20,6 @@ from settings import load_settings
 from tests.api.small_catalog import build
 from tests.api.test_trading_calls import CONFIG, STRATEGY
 from tests.cli.conftest import Run
-from tests.conftest import RunningServer
 from tests.runs.jobs import until
 
 KEY, DB_PASSWORD, CATALOG_KEY = "key-JhG7xQp2", "password-Rw5vNn81", "catalog-Zt3mKd64"
@@ -47,7 +47,7 @@ class Watched:
             "tapedeck_cache_dir": work / "cache", "tapedeck_runs_dir": work / "runs", **settings,
         }  # fmt: skip
         self.settings = load_settings(None, **named)
-        self.server = RunningServer(SystemManager.from_settings(self.settings), self.settings)
+        self.server = LocalServer(SystemManager.from_settings(self.settings), self.settings)
         self.url = self.server.start()
         self.http = httpx.Client(base_url=self.url + "/api/v1", headers=BEARER, timeout=20)
 
