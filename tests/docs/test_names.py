@@ -22,6 +22,7 @@ _OUR_PATH = re.compile(
 )
 MADE_BY_USERS = {
     "notebook.py", "actions.parquet", "daily.parquet", "run.yaml", "strategy.py",
+    "app/api/built",  # by scripts/build-deck
 }  # fmt: skip
 
 
