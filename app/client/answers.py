@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from app.notebook import fields_html, rows_html
+from app.notebook import fields_html
 from app.times import format_time, parse_time_ns
 
 T = TypeVar("T")
@@ -310,6 +310,39 @@ class Streams(Answer, frozen=True):
     streams: list[StreamInfo]
 
 
+class PlannedDay(Answer, frozen=True):
+    """A trading day of a session, from its open to its close."""
+
+    day: date
+    open_ns: Nanoseconds
+    close_ns: Nanoseconds
+    half_day: bool
+
+    open = _Moment("open_ns")
+    close = _Moment("close_ns")
+
+
+class Plan(Answer, frozen=True):
+    """What a session was asked to replay, all defaults filled in.
+
+    ``start`` and ``end`` are as they were asked for, ``intervals`` those of its bars ("5m"),
+    ``time_zone`` the exchange's; ``days`` has no look-back. ``trades`` is whether it has an engine.
+    """
+
+    id: str
+    symbols: list[str]
+    streams: list[str]
+    intervals: list[str]
+    start: str
+    end: str
+    calendar: str
+    time_zone: str
+    hours: str
+    history_days: int
+    trades: bool
+    days: list[PlannedDay]
+
+
 class Extent(Answer, frozen=True):
     """What the catalog has of one symbol and dataset."""
 
@@ -327,73 +360,6 @@ class Catalog(Answer, frozen=True):
 
     symbols: dict[str, dict[str, Extent]]
     broken: list[str] = []  # a sentence for each file that cannot be used
-
-
-class Run(Answer, frozen=True):
-    """A run in the server's store. ``state`` is queued, running, completed, stopped, failed,
-    interrupted or broken."""
-
-    id: str
-    name: str
-    state: str
-    cause: str | None = None
-    created_ns: Nanoseconds | None = None
-    started_ns: Nanoseconds | None = None
-    finished_ns: Nanoseconds | None = None
-    events: int | None = None
-    digest: str | None = None
-    events_digest: str | None = None
-
-    created = _MaybeMoment("created_ns")
-    started = _MaybeMoment("started_ns")
-    finished = _MaybeMoment("finished_ns")
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will come of it."""
-        return self.state not in ("queued", "running")
-
-    def _repr_html_(self) -> str:
-        """A small table, for notebooks."""
-        return fields_html(f"Run {self.id}: {self.state}", self._fields())
-
-    def _fields(self) -> list[tuple[str, Any]]:
-        return [
-            ("cause", self.cause), ("created", _shown(self.created_ns)),
-            ("finished", _shown(self.finished_ns)), ("events", self.events),
-            ("digest", self.digest), ("events digest", self.events_digest),
-        ]  # fmt: skip
-
-
-class RunDetail(Run, frozen=True):
-    """``progress`` is there while it runs, ``summary`` and ``files`` when it has ended; ``kind``
-    is backtest, or replay where nothing traded; ``resumed_ns`` says when it was."""
-
-    kind: str | None = None
-    resumed_ns: tuple[Nanoseconds, ...] = ()
-    progress: Progress | None = None
-    config: dict[str, Any] | None = None
-    summary: dict[str, Any] | None = None
-    files: tuple[str, ...] = ()
-
-    def _fields(self) -> list[tuple[str, Any]]:
-        done = None if self.progress is None else self.progress.fraction
-        numbers = (self.summary or {}).get("statistics", {})
-        return [
-            *super()._fields(), ("done", None if done is None else f"{done:.0%}"),
-            *numbers.items(), ("files", ", ".join(self.files) or None),
-        ]  # fmt: skip
-
-
-class Runs(Answer, frozen=True):
-    """Newest first."""
-
-    runs: list[Run]
-
-    def _repr_html_(self) -> str:
-        """A small table, for notebooks."""
-        rows = [(r.id, r.state, _shown(r.created_ns), r.events, r.cause) for r in self.runs]
-        return rows_html("Runs", ("id", "state", "created", "events", "cause"), rows)
 
 
 def _shown(time_ns: int | None) -> str | None:

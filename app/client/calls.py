@@ -98,6 +98,7 @@ def _poll(after: int | None, wait_s: float | None) -> dict[str, Any]:
 
 
 _SESSION = json_of(answers.Session)
+_PLAN = json_of(answers.Plan)
 _CLOCK = json_of(answers.Clock)
 _DAYS = json_of(answers.Days)
 _STREAMS = json_of(answers.Streams)
@@ -143,6 +144,11 @@ def start(
         record=record,
     )  # fmt: skip
     return Call("POST", "/session", _SESSION, body=body, wait_s=None)
+
+
+def plan() -> Call[answers.Plan]:
+    """What the session was asked to replay: symbols, streams, trading days; 409 without one."""
+    return Call("GET", "/session/plan", _PLAN)
 
 
 def pause() -> Call[answers.Session]:

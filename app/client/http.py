@@ -16,6 +16,7 @@ from app.client import answers, calls, trading, transport
 from app.client import runs as runs_calls
 from app.client.calls import Call
 from app.client.problems import problem_of, unreachable
+from app.client.run_answers import RunDetail
 from app.client.sockets import AsyncStream, Stream
 from app.client.stream import StreamProtocol, Subscription, stream
 from app.client.waiting import LOOK_S, RUNS, tell_progress, tell_run
@@ -159,7 +160,7 @@ class Tapedeck:
 
     def wait_run(
         self, run_id: str, *, progress: bool = False, every_s: float = LOOK_S
-    ) -> answers.RunDetail:
+    ) -> RunDetail:
         """As ``wait``, for a run of the server, to its end."""
         with progress_bar(run_id, progress) as tell:
             while not (now := self.run(run_id)).ended:
@@ -170,6 +171,7 @@ class Tapedeck:
 
     session = _sync(calls.session)
     start = _sync(calls.start)
+    plan = _sync(calls.plan)
     pause = _sync(calls.pause)
     resume = _sync(calls.resume)
     stop = _sync(calls.stop)
@@ -189,10 +191,12 @@ class Tapedeck:
     health = _sync(calls.health)
     ready = _sync(calls.ready)
     metrics = _sync(calls.metrics)
+    configs = _sync(runs_calls.configs)
     submit_run = _sync(runs_calls.submit_run)
     runs = _sync(runs_calls.runs)
     run = _sync(runs_calls.run)
     run_report = _sync(runs_calls.run_report)
+    run_equity = _sync(runs_calls.run_equity)
     cancel_run = _sync(runs_calls.cancel_run)
     resume_run = _sync(runs_calls.resume_run)
     delete_run = _sync(runs_calls.delete_run)
@@ -249,7 +253,7 @@ class AsyncTapedeck:
 
     async def wait_run(
         self, run_id: str, *, progress: bool = False, every_s: float = LOOK_S
-    ) -> answers.RunDetail:
+    ) -> RunDetail:
         """As ``Tapedeck.wait_run``."""
         with progress_bar(run_id, progress) as tell:
             while not (now := await self.run(run_id)).ended:
@@ -260,6 +264,7 @@ class AsyncTapedeck:
 
     session = _async(calls.session)
     start = _async(calls.start)
+    plan = _async(calls.plan)
     pause = _async(calls.pause)
     resume = _async(calls.resume)
     stop = _async(calls.stop)
@@ -279,10 +284,12 @@ class AsyncTapedeck:
     health = _async(calls.health)
     ready = _async(calls.ready)
     metrics = _async(calls.metrics)
+    configs = _async(runs_calls.configs)
     submit_run = _async(runs_calls.submit_run)
     runs = _async(runs_calls.runs)
     run = _async(runs_calls.run)
     run_report = _async(runs_calls.run_report)
+    run_equity = _async(runs_calls.run_equity)
     cancel_run = _async(runs_calls.cancel_run)
     resume_run = _async(runs_calls.resume_run)
     delete_run = _async(runs_calls.delete_run)

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from app.client.answers import Run, RunDetail, Runs
 from app.client.calls import Call, json_of
+from app.client.run_answers import Configs, EquityCurve, Run, RunDetail, Runs
 
 _RUN = json_of(Run)
 _RUN_DETAIL = json_of(RunDetail)
 _RUNS = json_of(Runs)
+_EQUITY = json_of(EquityCurve)
+_CONFIGS = json_of(Configs)
+
+
+def configs() -> Call[Configs]:
+    """The configurations in the server's folder."""
+    return Call("GET", "/configs", _CONFIGS)
 
 
 def submit_run(
@@ -41,6 +48,12 @@ def run(run_id: str) -> Call[RunDetail]:
 def run_report(run_id: str) -> Call[str]:
     """The report of a run that has ended, an HTML page."""
     return Call("GET", _path(run_id) + "/report", lambda _, body: body.decode())
+
+
+def run_equity(run_id: str, *, points: int | None = None) -> Call[EquityCurve]:
+    """The equity of a run that traded, thinned to about ``points`` without losing a peak."""
+    params = {} if points is None else {"points": str(points)}
+    return Call("GET", _path(run_id) + "/equity", _EQUITY, params)
 
 
 def cancel_run(run_id: str) -> Call[Run]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.client.answers import Progress, RunDetail
+from app.client.answers import Progress
+from app.client.run_answers import RunDetail
 from app.progress import Tell
 
 RUNS = ("STARTING", "RUNNING", "STOPPING")

@@ -52,6 +52,21 @@ def test_before_any_session(real_url: str) -> None:
             deck.start("AIG", DAYS[0], DAYS[1], speed=-1)
 
 
+def test_a_session_has_a_plan(real_url: str) -> None:
+    with Tapedeck(real_url) as deck:
+        deck.stop()
+        session = start(deck, derived_intervals=[5])
+        plan = deck.plan()
+    assert (plan.id, plan.symbols, plan.streams) == (session.id, list(SYMBOLS), ["bars_1m"])
+    assert (plan.intervals, plan.time_zone, plan.trades) == (
+        ["1m", "5m", "1d"], "America/New_York", False,
+    )  # fmt: skip
+    assert [(one.day, one.half_day) for one in plan.days] == [
+        (date.fromisoformat(day), False) for day in DAYS
+    ]
+    assert (plan.days[0].open, plan.days[0].close.hour) == (OPEN, 20)
+
+
 def test_a_session_is_driven_and_polled(real_url: str) -> None:
     with Tapedeck(real_url) as deck:
         assert start(deck).state == "PAUSED"

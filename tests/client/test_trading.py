@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -26,6 +26,8 @@ def test_a_session_that_trades(url: str) -> None:
         )
         assert session.run is not None
         assert session.run.startswith("told-")
+        assert deck.plan().trades
+        assert deck.configs().configs == ["live.yaml"]
         deck.step("bar", TO_OPEN + 10)
         account = deck.account()
         assert (account.run, account.cash, account.halts) == (session.run, CASH, [])
@@ -51,7 +53,15 @@ def test_a_session_that_trades(url: str) -> None:
         with pytest.raises(ServerProblem, match="manual-1 is cancelled") as refused:
             deck.cancel_order("manual-1")
         assert refused.value.status == 409
+        equity = deck.account().equity
         deck.stop()
+        curve = deck.run_equity(session.run, points=100)
+        assert (curve.id, curve.equity[-1]) == (session.run, equity)
+        assert curve.rows >= len(curve.times) == len(curve.equity) == len(curve.drawdown) > 0
+        assert curve.times[0] <= account.time
+        assert [(one.day, one.pnl) for one in curve.days] == [
+            (date(2013, 10, 7), pytest.approx(equity - curve.initial_cash))
+        ]
 
 
 def test_async(url: str) -> None:
@@ -59,6 +69,8 @@ def test_async(url: str) -> None:
         async with AsyncTapedeck(url) as deck:
             await deck.start_trading("live.yaml", start_paused=True, record=False)
             sent = await deck.send_order("BAC", "sell", 0.5)
+            assert (await deck.plan()).trades
+            assert (await deck.configs()).configs == ["live.yaml"]
             await deck.stop()
             return sent.order.code
 
