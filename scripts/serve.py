@@ -1,4 +1,5 @@
-"""What scripts/serve runs: ``tapedeck serve`` in the project's folder, on some catalog."""
+"""What scripts/serve runs: ``tapedeck serve`` in the project's folder, on some catalog, with some
+configurations to run."""
 
 from __future__ import annotations
 
@@ -32,10 +33,15 @@ def absolute_options(args: list[str]) -> list[str]:
     return found
 
 
-def use_synthetic_catalog() -> None:
-    """Configure the synthetic catalog, written if need be, unless another one is."""
+def fill_in(named: bool) -> None:
+    """Configure the examples, and the synthetic catalog, written if need be, unless others are.
+
+    ``named``: a catalog is among the options.
+    """
     settings = load_settings()
-    if settings.data_catalog_uri is not None:
+    if settings.tapedeck_configs_dir is None:
+        os.environ["TAPEDECK_CONFIGS_DIR"] = str(ROOT / "examples")
+    if named or settings.data_catalog_uri is not None:
         return
     logs = configure_logging(settings.log_level, settings.log_format)
     os.environ["DATA_CATALOG_URI"] = synthetic_catalog(settings)
@@ -48,10 +54,10 @@ def main() -> None:
     if "DATA_CATALOG_URI" in os.environ:
         os.environ["DATA_CATALOG_URI"] = absolute(os.environ["DATA_CATALOG_URI"])
     os.chdir(ROOT)  # where .env and the cache lie
-    named = any(text.split("=")[0] in ("--catalog", "--help", "-h") for text in options)
-    if not named:
+    words = {text.split("=")[0] for text in options}
+    if not words & {"--help", "-h"}:
         try:
-            use_synthetic_catalog()
+            fill_in("--catalog" in words)
         except SettingsError as error:
             print_error(error)
             raise SystemExit(exit_code(error)) from error

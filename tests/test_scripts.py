@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -254,15 +255,22 @@ def served(tmp_path: Path) -> Iterator[Path]:
     project = tmp_path / "project"
     (project / "scripts").mkdir(parents=True)
     shutil.copy(ROOT / "scripts/serve.py", project / "scripts")
-    for name in ("app", "settings.py"):
+    for name in ("app", "examples", "settings.py"):
         (project / name).symlink_to(ROOT / name)
     yield project
     assert not (tmp_path / ".tapedeck").exists()  # all lies in the project
 
 
+def configs_of(one: Served) -> list[str]:
+    answer = httpx.get(one.first_line.split()[-1] + "/configs", timeout=20)
+    found: list[str] = answer.raise_for_status().json()["configs"]
+    return found
+
+
 def test_serve_writes_a_synthetic_catalog_once(served: Path, tmp_path: Path) -> None:
     with Served(served, tmp_path) as first:
         assert re.match(r"Tapedeck serves http://127\.0\.0\.1:\d+", first.first_line)
+        assert "first_run.yaml" in configs_of(first)
     assert first.process.returncode == 0
     assert "SYNTHETIC" in first.said
     bars = list((served / ".tapedeck/synthetic/bars_1m").rglob("*.parquet"))
@@ -288,6 +296,15 @@ def test_serve_takes_the_catalog_that_is_configured(served: Path, tmp_path: Path
             assert one.first_line.startswith("Tapedeck serves")
         assert (one.process.returncode, "SYNTHETIC" in one.said) == (0, False), one.said
     assert not (served / ".tapedeck/synthetic").exists()
+
+
+def test_serve_takes_the_configurations_that_are_named(served: Path, tmp_path: Path) -> None:
+    (served / "mine").mkdir()
+    (served / "mine" / "own.yaml").touch()
+    catalog = tmp_path / "empty"
+    catalog.mkdir()
+    with Served(served, tmp_path, "--catalog", "empty", TAPEDECK_CONFIGS_DIR="mine") as one:
+        assert configs_of(one) == ["own.yaml"]
 
 
 def test_serve_says_what_is_wrong_with_a_setting(served: Path, tmp_path: Path) -> None:
