@@ -71,9 +71,11 @@ def browser(installed: Path) -> Iterator[Browser]:
 class Served:
     """A server over the small catalog and two configurations, to be lost and had again."""
 
-    def __init__(self, work: Path, **overrides: Any) -> None:
+    def __init__(
+        self, work: Path, write: Callable[[Path], object] = build, **overrides: Any
+    ) -> None:
         self.work = work
-        build(work / "catalog")
+        write(work / "catalog")
         (work / "configs").mkdir()
         (work / "configs" / "live.yaml").write_text(CONFIG, "utf-8")
         (work / "configs" / "once.py").write_text(STRATEGY, "utf-8")
@@ -119,16 +121,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def open_page(browser: Browser, served: Served) -> Iterator[NextPage]:
-    """``open_page(**context) -> Page`` of the deck; at the end nobody may have complained, and
-    nothing may have been asked of another machine."""
+    """``open_page(**context) -> Page`` of the deck, with ``init`` run before its own scripts; at
+    the end nobody may have complained, and nothing may have been asked of another machine."""
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
-    def start(url: str | None = None, **options: Any) -> Page:
+    def start(url: str | None = None, init: str = "", **options: Any) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1300, "height": 900}, **options})
         contexts.append(context)
         context.set_default_timeout(WAIT_MS)
         page = context.new_page()
+        page.add_init_script(init)
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.on("console", lambda said: faults.append(said.text) if is_fault(said) else None)
         page.on("request", lambda request: None if is_ours(request.url) else faults.append(

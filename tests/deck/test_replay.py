@@ -41,8 +41,11 @@ def test_a_session_is_started_from_the_form(served: Served, open_page: NextPage)
     expect(form.get_by_label("With Python")).to_contain_text(
         'deck.start(["AIG", "BRK/B"], "2013-10-07", "2013-10-08", speed=600, start_paused=True)'
     )
+    form.get_by_role("checkbox", name="Leave the record of a run").check()
+    expect(form.get_by_label("With curl")).to_contain_text('"record":true')
     form.get_by_role("button", name="Start the session").click()
     expect(state(page)).to_contain_text("Paused")
+    assert served.get("/session")["run"] is not None
     plan = served.get("/session/plan")
     assert (plan["symbols"], len(plan["days"])) == (["AIG", "BRK/B"], 2)
     assert same_place(page, served)["speed"] == 600

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.api.test_trading_calls import CONFIG, STRATEGY
 from tests.deck.conftest import NextPage, Served, press
 
 
@@ -167,3 +168,30 @@ def test_runs_are_started_and_compared(served: Served, open_page: NextPage) -> N
     report = panel.get_by_role("row").filter(has_text=fresh[0]).get_by_role("link", name="Report")
     answer = page.request.get(served.url + str(report.get_attribute("href")))
     assert answer.text() == served.api.get(f"/runs/{fresh[0]}/report").text
+
+
+# Kills its process the first time, as a machine does that is switched off.
+_KILLED = """
+    def on_start(self, ctx: Context) -> None:
+        self.seen = 0
+        if os.path.exists({mark!r}):
+            os.remove({mark!r})
+            os.kill(os.getpid(), 9)
+"""
+
+
+def test_an_interrupted_run_is_resumed(served: Served, open_page: NextPage) -> None:
+    configs, mark = served.work / "configs", served.work / "mark"
+    begin = "    def on_start(self, ctx: Context) -> None:\n        self.seen = 0\n"
+    text = "import os\n" + STRATEGY.replace(begin, _KILLED.format(mark=str(mark)).lstrip("\n"))
+    (configs / "other.py").write_text(text, "utf-8")
+    (configs / "other.yaml").write_text(CONFIG.replace("once.py", "other.py"), "utf-8")
+    mark.touch()
+    run = served.api.post("/runs", json={"config": "other.yaml"}).json()["id"]
+    row = show(open_page(), "Runs").get_by_role("row").filter(has_text=run)
+    expect(row).to_contain_text("interrupted", timeout=60_000)
+    expect(row).to_contain_text("its process was gone")
+    row.get_by_role("button", name="Resume").click()
+    expect(row).to_contain_text("completed", timeout=60_000)
+    expect(row.get_by_role("link", name="Report")).to_be_visible()
+    assert served.get(f"/runs/{run}")["state"] == "completed"

@@ -17,7 +17,8 @@ const seconds = (ms: number): UTCTimestamp => Math.floor(ms / 1000) as UTCTimest
 const GRAB_PX = 7;
 const FEWEST = 60; // bars that there is room for, else few would be as wide as a hand
 const RIGHT_BARS = 4;
-const NEAR = 0.02; // of the price: an order further away is not looked for
+const AXIS_PX = 64; // else a longer price makes all canvases anew
+const NEAR = 0.005; // of the price, or as far as all that is shown: an order further away would press it flat
 
 export class CandleChart {
   private readonly chart: IChartApi;
@@ -28,6 +29,8 @@ export class CandleChart {
   private readonly lines = new Map<string, { line: IPriceLine; level: Level }>();
   private levels: Level[] = [];
   private times: number[] = []; // of the points there are, in seconds, in order
+  private markers: Marker[] = []; // by time
+  private placed = ""; // the markers on the chart, as text
   private points = 0; // of all lines together, when they were loaded
   private zone = "UTC";
   onDrag: (id: string, price: number) => void = () => {};
@@ -54,7 +57,7 @@ export class CandleChart {
     this.chart.applyOptions({
       layout: { background: { color: c.surface }, textColor: c.muted },
       grid: { vertLines: { color: c.line }, horzLines: { color: c.line } },
-      rightPriceScale: { borderColor: c.line },
+      rightPriceScale: { borderColor: c.line, minimumWidth: AXIS_PX },
       timeScale: {
         borderColor: c.line,
         tickMarkFormatter: (time: Time, kind: number) => this.tickText(time, kind),
@@ -91,12 +94,13 @@ export class CandleChart {
     this.points = bars.length;
     this.candles!.setData(bars.map((bar) => ({ ...bar, time: seconds(bar.ms) })));
     this.volume!.setData(bars.map((bar) => ({ time: seconds(bar.ms), value: bar.volume })));
+    this.placeMarkers();
   }
 
   /** One at or after the last. */
   updateBar(bar: Bar): void {
     const time = seconds(bar.ms);
-    if (this.times.at(-1) !== time) this.times.push(time);
+    if (this.times.at(-1) !== time) this.addTime(time);
     this.candles?.update({ ...bar, time });
     this.volume?.update({ time, value: bar.volume });
   }
@@ -108,12 +112,21 @@ export class CandleChart {
     }
     this.times = found.trade.map((point) => seconds(point.ms));
     this.points = new Set(Object.values(found).flat().map((point) => seconds(point.ms))).size;
+    this.placeMarkers();
   }
 
   updateTick(name: "trade" | "bid" | "ask", point: TickPoint): void {
     const time = seconds(point.ms);
-    if (name === "trade" && (this.times.at(-1) ?? 0) < time) this.times.push(time);
+    if (name === "trade" && (this.times.at(-1) ?? 0) < time) this.addTime(time);
     this.ticks?.[name].update({ time, value: point.value });
+  }
+
+  /** Only markers after the last point may stand elsewhere now. */
+  private addTime(time: number): void {
+    const newest = this.markers.at(-1);
+    const waits = newest !== undefined && seconds(newest.ms) > (this.times.at(-1) ?? 0);
+    this.times.push(time);
+    if (waits) this.placeMarkers();
   }
 
   private makeCandles(): void {
@@ -128,6 +141,7 @@ export class CandleChart {
     this.chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
     this.candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.2 } });
     this.marks = createSeriesMarkers<Time>(this.candles, []);
+    this.chart.timeScale().applyOptions({ secondsVisible: false });
     this.dress(this.zone);
     this.showLevels(this.levels);
   }
@@ -136,7 +150,7 @@ export class CandleChart {
   private withOrders(found: AutoscaleInfo | null): AutoscaleInfo | null {
     if (found?.priceRange == null) return found;
     const range = { ...found.priceRange };
-    const reach = NEAR * range.maxValue;
+    const reach = Math.max(NEAR * range.maxValue, range.maxValue - range.minValue);
     for (const { level } of this.lines.values()) {
       if (level.id === "bid" || level.id === "ask") continue;
       if (level.price > range.maxValue && level.price - range.maxValue <= reach) range.maxValue = level.price;
@@ -155,6 +169,7 @@ export class CandleChart {
     this.ticks.bid.applyOptions({ title: "bid" });
     this.ticks.ask.applyOptions({ title: "ask" });
     this.marks = createSeriesMarkers<Time>(this.ticks.trade, []);
+    this.chart.timeScale().applyOptions({ secondsVisible: true });
     this.dress(this.zone);
     this.showLevels(this.levels);
   }
@@ -165,6 +180,7 @@ export class CandleChart {
       if (series !== null) this.chart.removeSeries(series);
     }
     this.candles = this.volume = this.ticks = this.marks = null;
+    this.placed = "";
   }
 
   private get main(): ISeriesApi<"Candlestick"> | ISeriesApi<"Line"> | null {
@@ -178,10 +194,16 @@ export class CandleChart {
     this.chart.timeScale().setVisibleLogicalRange({ from: rows - shown, to: rows + RIGHT_BARS });
   }
 
+  /** By time. */
   showMarkers(markers: Marker[]): void {
+    this.markers = markers;
+    this.placeMarkers();
+  }
+
+  private placeMarkers(): void {
     const c = colours();
     const shown: SeriesMarker<Time>[] = [];
-    for (const marker of markers) {
+    for (const marker of this.markers) {
       const time = this.timeAt(seconds(marker.ms));
       if (time === null) continue;
       const buy = marker.side === "buy";
@@ -194,6 +216,9 @@ export class CandleChart {
         size: marker.kind === "order" ? 0.5 : 1,
       });
     }
+    const text = JSON.stringify(shown);
+    if (text === this.placed) return;
+    this.placed = text;
     this.marks?.setMarkers(shown);
   }
 

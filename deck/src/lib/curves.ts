@@ -70,7 +70,7 @@ export class CurveChart {
       const lineStyle = this.values.length === 0 ? LineStyle.Solid : LineStyle.Dashed;
       this.values.push(this.chart.addSeries(LineSeries, { lineWidth: 2, lineStyle, priceLineVisible: false }));
       this.falls.push(this.chart.addSeries(AreaSeries, {
-        lineWidth: 1, lineStyle, priceLineVisible: false, priceFormat: { type: "percent" },
+        lineWidth: 1, lineStyle, priceLineVisible: false, priceFormat: { type: "percent", precision: 2, minMove: 0.01 },
       }, 1));
       this.chart.panes()[1]?.setStretchFactor(0.4);
       this.dress(zone);

@@ -23,12 +23,15 @@ export function nextTheme(): void {
 
 export type Colours = Record<"text" | "muted" | "line" | "surface" | "up" | "down" | "accent" | "warn", string>;
 
-/** The tokens of styles/tokens.css as they are now. */
-export function colours(): Colours {
+/** The tokens of styles/tokens.css as they are now; read once a theme, for it makes the browser style the page. */
+export const colours = (): Colours => tokens.value;
+
+const tokens = computed((): Colours => {
+  document.documentElement.dataset.theme = dark.value ? "dark" : "light";
   const style = getComputedStyle(document.documentElement);
   const read = (name: string): string => style.getPropertyValue(`--${name}`).trim();
   return {
     text: read("text"), muted: read("muted"), line: read("line"), surface: read("surface"),
     up: read("up"), down: read("down"), accent: read("accent"), warn: read("warn"),
   };
-}
+});

@@ -9,11 +9,11 @@ export const isoOf = (ms: number): string => new Date(ms).toISOString().replace(
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-function format(zone: string, kind: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+function format(zone: string, kind: string, options: Intl.DateTimeFormatOptions, language = "en-GB"): Intl.DateTimeFormat {
   const key = `${zone} ${kind}`;
   let found = formats.get(key);
   if (found === undefined) {
-    found = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hourCycle: "h23", ...options });
+    found = new Intl.DateTimeFormat(language, { timeZone: zone, hourCycle: "h23", ...options });
     formats.set(key, found);
   }
   return found;
@@ -27,7 +27,7 @@ export const clockText = (ms: number, zone: string): string => format(zone, "clo
 export const shortTime = (ms: number, zone: string): string => format(zone, "short", SHORT).format(ms);
 export const weekday = (ms: number, zone: string): string => format(zone, "week", { weekday: "short" }).format(ms);
 export const zoneName = (ms: number, zone: string): string =>
-  new Intl.DateTimeFormat("en-US", { timeZone: zone, timeZoneName: "short" }).formatToParts(ms).find((p) => p.type === "timeZoneName")?.value ?? zone;
+  format(zone, "name", { timeZoneName: "short" }, "en-US").formatToParts(ms).find((p) => p.type === "timeZoneName")?.value ?? zone;
 
 /** The local date, as 2013-10-07. */
 export function dateText(ms: number, zone: string): string {

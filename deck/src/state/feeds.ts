@@ -10,7 +10,8 @@ import { changes } from "./session";
 
 export const TICKS = "ticks";
 const LOADED = 2000;
-const MOST = 6000;
+const MOST = 6000; // points of a chart: then the older half of them goes
+const MANY = 50; // bars that are drawn at once rather than one by one
 const SHOWN = 160;
 const REFILL_MS = 300;
 
@@ -61,7 +62,11 @@ function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: D
   const append = (bar: Bar): void => {
     if (bars.at(-1)?.ms === bar.ms) bars[bars.length - 1] = bar;
     else bars.push(bar);
-    chart.updateBar(bar);
+    if (bars.length <= MOST) chart.updateBar(bar);
+    else {
+      bars = bars.slice(-MOST / 2);
+      chart.showBars(bars);
+    }
   };
   const refill = new Calm(async () => {
     const mine = generation;
@@ -70,7 +75,7 @@ function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: D
       const found = await read(last?.ms);
       if (mine !== generation) return;
       const fresh = found.filter((bar) => bar.ms > (bars.at(-1)?.ms ?? -Infinity));
-      if (fresh.length > 50 || bars.length + fresh.length > MOST) {
+      if (fresh.length > MANY) {
         bars = [...bars, ...fresh].slice(-MOST / 2);
         show(false);
       } else {
@@ -85,7 +90,7 @@ function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: D
     const bar = batch.bars.get(key);
     const last = bars.at(-1);
     if (bar === undefined || (last !== undefined && bar.ms < last.ms)) return;
-    if (last === undefined || bar.ms > last.ms + step || bars.length >= MOST) refill.ask();
+    if (last === undefined || bar.ms > last.ms + step) refill.ask();
     else {
       append(bar);
       drawn(bars);
@@ -108,16 +113,21 @@ function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: D
   };
 }
 
+type Points = Record<"trade" | "bid" | "ask", TickPoint[]>;
+
+const LINES = ["trade", "bid", "ask"] as const;
+const secondOf = (point: TickPoint): number => Math.floor(point.ms / 1000);
+
 /** The last of each second: what a chart in seconds can show. */
 function bySecond(points: TickPoint[]): TickPoint[] {
   const found = new Map<number, TickPoint>();
-  for (const point of points) found.set(Math.floor(point.ms / 1000), point);
+  for (const point of points) found.set(secondOf(point), point);
   return [...found.values()];
 }
 
 function feedTicks(chart: CandleChart, symbol: string, drawn: Drawn): () => void {
   let generation = 0;
-  const newest = { trade: 0, bid: 0, ask: 0 };
+  let points: Points = { trade: [], bid: [], ask: [] };
   const given = { path: { symbol }, query: { limit: LOADED } };
   const trades = async (): Promise<TickPoint[]> =>
     (await get("/api/v1/session/data/{symbol}/trades", given)).trades.map((t) => ({ ms: msOf(t.ts), value: t.price }));
@@ -137,16 +147,24 @@ function feedTicks(chart: CandleChart, symbol: string, drawn: Drawn): () => void
     if (mine !== generation) return;
     const side = (name: "bid" | "ask"): TickPoint[] =>
       quoted.flatMap((quote) => (quote[name] === null ? [] : [{ ms: msOf(quote.ts), value: quote[name] }]));
-    const found = { trade: bySecond(sold), bid: bySecond(side("bid")), ask: bySecond(side("ask")) };
-    for (const name of ["trade", "bid", "ask"] as const) newest[name] = found[name].at(-1)?.ms ?? 0;
-    chart.showTicks(found);
+    points = { trade: bySecond(sold), bid: bySecond(side("bid")), ask: bySecond(side("ask")) };
+    chart.showTicks(points);
     chart.fit(SHOWN * 2);
     drawn([]);
   };
-  const update = (name: "trade" | "bid" | "ask", ms: number, value: number | null): void => {
-    if (value === null || ms < newest[name]) return;
-    newest[name] = ms;
-    chart.updateTick(name, { ms, value });
+  const update = (name: keyof Points, ms: number, value: number | null): void => {
+    const line = points[name];
+    const last = line.at(-1);
+    if (value === null || (last !== undefined && ms < last.ms)) return;
+    const point = { ms, value };
+    if (last !== undefined && secondOf(last) === secondOf(point)) line[line.length - 1] = point;
+    else line.push(point);
+    if (line.length <= MOST) chart.updateTick(name, point);
+    else {
+      const since = line[MOST / 2]!.ms; // of the line that is longest; the others are cut at the same time
+      for (const one of LINES) points[one] = points[one].filter((kept) => kept.ms >= since);
+      chart.showTicks(points);
+    }
   };
   const take = (batch: Batch): void => {
     const trade = batch.trades.get(symbol);

@@ -62,7 +62,9 @@ function take(frame: Frame): void {
       applyNews(frame);
       break;
     case "error":
-      tell("error", `The stream says: ${frame.detail}`);
+      // Another session has just taken the place: what was asked for is of the old one, and is asked for anew.
+      if (frame.code === "unknown_symbol") wished = "";
+      else tell("error", `The stream says: ${frame.detail}`);
       break;
     case "snapshot": // a status came before it, upon which all is read anew
       break;

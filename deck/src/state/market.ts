@@ -1,6 +1,6 @@
 // Prices as they come over the stream, passed on once a frame of the screen.
 
-import { signal, type Signal } from "@preact/signals";
+import { batch as together, signal, type Signal } from "@preact/signals";
 import { columnsOf, type Columns, type SlicesFrame } from "../api/frames";
 import { News } from "../lib/calm";
 import { msOf } from "../lib/time";
@@ -94,6 +94,12 @@ function flush(): void {
   scheduled = false;
   const batch = pending;
   pending = emptyBatch();
+  together(() => mark(batch));
+  batches.tell(batch);
+}
+
+/** Who shows a symbol is told once of all that is new of it. */
+function mark(batch: Batch): void {
   // A status may have come since, which says that the clock stands further on.
   if (time !== null && msOf(time) >= (anchor.value?.ms ?? 0)) moveClock(time);
   for (const [symbol, quote] of batch.quotes) {
@@ -110,5 +116,4 @@ function flush(): void {
     const older = mark.value.trade === null || mark.value.trade.ms < bar.ms + 60_000;
     if (older) mark.value = { ...mark.value, last: bar.close };
   }
-  batches.tell(batch);
 }

@@ -59,11 +59,7 @@ export function ChartPane({ pane }: { pane: Pane }): JSX.Element {
 
   useEffect(() => {
     const chart = new CandleChart(place.current!);
-    const annotate = (): void => chart.showMarkers(markersOf(symbol));
-    const stop = feed(chart, symbol, interval, (bars) => {
-      annotate();
-      rows.value = bars.slice(-ROWS);
-    });
+    const stop = feed(chart, symbol, interval, (bars) => (rows.value = bars.slice(-ROWS)));
     chart.onDrag = (order, at) => {
       const known = desk.value?.orders.find((one) => one.id === order);
       if (known) change(known, at);
@@ -79,9 +75,11 @@ export function ChartPane({ pane }: { pane: Pane }): JSX.Element {
       effect(() => {
         void dark.value;
         chart.dress(zone.value);
-        annotate();
       }),
-      effect(annotate),
+      effect(() => {
+        void dark.value;
+        chart.showMarkers(markersOf(symbol));
+      }),
       effect(() => chart.showLevels(levelsOf(symbol, interval))),
     ];
     return () => {

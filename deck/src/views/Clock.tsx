@@ -1,7 +1,8 @@
 // The simulated clock, the session's state and how far behind its schedule it is.
 
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
+import { computed, effect, signal } from "@preact/signals";
 import { number, whole } from "../lib/format";
 import { clockText, dateText, duration, weekday, zoneName } from "../lib/time";
 import { busy, speedText } from "../state/commands";
@@ -9,7 +10,7 @@ import { link } from "../state/link";
 import { anchor, session, state, zone } from "../state/session";
 import { Icon, type IconName } from "./parts";
 
-const SMOOTH_SPEED = 3600; // above, the stream's own steps are fast enough
+const SMOOTH_SPEED = 120; // above, nobody reads the seconds, and the stream's own steps are fast enough
 const MOST_AHEAD_MS = 1500; // of wall time, without news
 const LAG_SHOWN_MS = 100;
 
@@ -18,42 +19,53 @@ const SHAPES: Record<string, [IconName, string]> = {
   STOPPING: ["wait", "Stopping"], STOPPED: ["stop", "Stopped"], COMPLETED: ["check", "Completed"], FAILED: ["close", "Failed"],
 };
 
+/** Whether the clock goes on by itself between two frames. */
+function runsOn(): boolean {
+  const speed = session.value?.speed ?? 0;
+  return state.value === "RUNNING" && speed > 0 && speed <= SMOOTH_SPEED && link.value.state === "open";
+}
+
 /** The time to show now: it goes on between two frames at the session's speed. */
 function shownMs(): number | null {
   const found = anchor.value;
-  const speed = session.value?.speed ?? 0;
-  if (found === null) return null;
-  if (state.value !== "RUNNING" || speed === 0 || speed > SMOOTH_SPEED || link.value.state !== "open") return found.ms;
-  return found.ms + Math.min(performance.now() - found.at, MOST_AHEAD_MS) * speed;
+  if (found === null || !runsOn()) return found?.ms ?? null;
+  return found.ms + Math.min(performance.now() - found.at, MOST_AHEAD_MS) * (session.value?.speed ?? 0);
 }
 
-function useShownSecond(): number | null {
-  const [second, setSecond] = useState<number | null>(null);
-  useEffect(() => {
-    let frame = 0;
-    const draw = (): void => {
-      const ms = shownMs();
-      setSecond(ms === null ? null : Math.floor(ms / 1000));
-      frame = requestAnimationFrame(draw);
-    };
+const shownSecond = signal<number | null>(null);
+// Each writes its own text, where that has changed: nothing else of the page is looked at.
+const face = computed(() => (shownSecond.value === null ? "--:--:--" : clockText(1000 * shownSecond.value, zone.value)));
+const hour = computed(() => (shownSecond.value === null ? null : Math.floor(shownSecond.value / 3600)));
+const date = computed(() => {
+  if (hour.value === null) return "not begun";
+  const ms = 3_600_000 * hour.value;
+  return `${weekday(ms, zone.value)} ${dateText(ms, zone.value)} ${zoneName(ms, zone.value)}`;
+});
+
+/** Follows the clock, at most once a frame, and not at all while it stands. */
+function follow(): () => void {
+  let frame = 0;
+  const draw = (): void => {
+    const ms = shownMs();
+    shownSecond.value = ms === null ? null : Math.floor(ms / 1000);
+    frame = runsOn() ? requestAnimationFrame(draw) : 0;
+  };
+  const stop = effect(() => {
+    cancelAnimationFrame(frame);
     draw();
-    return () => cancelAnimationFrame(frame);
-  }, []);
-  return second;
+  });
+  return () => {
+    stop();
+    cancelAnimationFrame(frame);
+  };
 }
 
 export function Clock(): JSX.Element {
-  const second = useShownSecond();
-  const ms = second === null ? null : second * 1000;
-  const where = zone.value;
+  useEffect(follow, []);
   return (
     <div class="clock">
-      <time class="clock-time" role="timer" aria-label="Simulated time">
-        {ms === null ? "--:--:--" : clockText(ms, where)}
-      </time>
-      <div class="clock-date">
-        {ms === null ? "not begun" : `${weekday(ms, where)} ${dateText(ms, where)} ${zoneName(ms, where)}`}
-      </div>
+      <time class="clock-time" role="timer" aria-label="Simulated time">{face}</time>
+      <div class="clock-date">{date}</div>
     </div>
   );
 }

@@ -49,7 +49,7 @@ export function Positions(): JSX.Element {
     { head: "Symbol", cell: (p) => p.symbol },
     { head: "Strategy", cell: (p) => p.strategy },
     { head: "Quantity", cell: (p) => `${p.quantity > 0 ? "long " : p.quantity < 0 ? "short " : ""}${whole(Math.abs(p.quantity))}`, number: true },
-    { head: "Average", cell: (p) => price(p.average_price), number: true },
+    { head: "Average", cell: (p) => price(p.quantity === 0 ? null : p.average_price), number: true },
     { head: "Mark", cell: (p) => `${price(p.mark)}${p.stale ? " (stale)" : ""}`, number: true },
     { head: "Unrealised", cell: (p) => `${arrow(p.unrealised)} ${signed(p.unrealised)}`, number: true, class: (p) => tone(p.unrealised) },
     { head: "Realised", cell: (p) => `${arrow(p.realised)} ${signed(p.realised)}`, number: true, class: (p) => tone(p.realised) },

@@ -19,9 +19,10 @@ export function Quality(): JSX.Element {
   const symbols = [...new Set(found.flatMap((day) => Object.keys(day.symbols)))].sort();
   return (
     <>
+      <p class="panel-tools quiet-text">Minutes received, in per cent of those expected; the number of gaps below</p>
       <div class="scroll" role="region" aria-label="Quality by symbol and day" tabIndex={0}>
         <table class="heatmap">
-          <caption>Minutes received, in per cent of those expected; the number of gaps below</caption>
+          <caption class="hidden">Quality by symbol and day</caption>
           <thead>
             <tr>
               <th scope="col">Symbol</th>

@@ -209,7 +209,7 @@ function statisticsOf(run: Schema<"RunDetail">): Record<string, unknown> {
 
 function shown(name: string, value: unknown): string {
   if (typeof value === "number") {
-    return FRACTIONS.has(name) ? percent(value) : number(value, Number.isInteger(value) ? 0 : 4);
+    return FRACTIONS.has(name) ? percent(value) : number(value, Number.isInteger(value) ? 0 : Math.abs(value) >= 100 ? 2 : 4);
   }
   return typeof value === "string" || typeof value === "boolean" ? String(value) : NONE;
 }

@@ -24,6 +24,8 @@ type Wish = {
   config: string;
   overrides: string;
   paused: boolean;
+  /** Null is what the server does by itself: a configuration leaves a record. */
+  record: boolean | null;
 };
 
 const DATASETS = ["bars_1m", "trades", "quotes"];
@@ -31,12 +33,17 @@ const HOURS = ["regular", "extended", "all"] as const;
 const SHOWN_NAMES = 400;
 const FIRST: Wish = {
   kind: "market", symbols: [], start: "", end: "", streams: [], speed: 60, hours: null, calendar: "", history: "",
-  intervals: "", config: "", overrides: "", paused: true,
+  intervals: "", config: "", overrides: "", paused: true, record: null,
 };
+
+const records = (wish: Wish): boolean => wish.record ?? wish.kind === "config";
 
 /** What is sent, and shown as curl and Python: nothing that the server would take by itself. */
 function bodyOf(wish: Wish): Record<string, unknown> {
-  const common = { speed: wish.speed, start_paused: wish.paused };
+  const common = {
+    speed: wish.speed, start_paused: wish.paused,
+    ...(records(wish) === (wish.kind === "config") ? {} : { record: records(wish) }),
+  };
   if (wish.kind === "config") {
     const set = wish.overrides.split("\n").map((line) => line.trim()).filter(Boolean);
     return { config: wish.config, ...(set.length ? { set } : {}), ...common };
@@ -131,6 +138,10 @@ export function SessionForm({ onStarted }: { onStarted: () => void }): JSX.Eleme
           <input type="checkbox" checked={wish.paused} onChange={(e) => change({ paused: e.currentTarget.checked })} />
           Start paused
         </label>
+        <label class="check">
+          <input type="checkbox" checked={records(wish)} onChange={(e) => change({ record: e.currentTarget.checked })} />
+          Leave the record of a run
+        </label>
       </div>
       {wrong && <p class="problem" role="alert">{wrong}</p>}
       <button type="submit" class="button main" disabled={sending}>{sending ? "Starting…" : "Start the session"}</button>
@@ -146,7 +157,7 @@ function Kind(props: { value: Kind; wish: Wish; change: Change; text: string }):
     <label class="check">
       <input
         type="radio" name="kind" checked={props.wish.kind === props.value}
-        onChange={() => props.change({ kind: props.value })}
+        onChange={() => props.change({ kind: props.value, record: null })}
       />
       {props.text}
     </label>

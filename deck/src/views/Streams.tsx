@@ -53,7 +53,7 @@ export function Streams(): JSX.Element {
   );
 }
 
-const SIGNS: Record<Entry["level"], string> = { info: "i", warning: "! warning", error: "✕ error" };
+const SIGNS: Record<Entry["level"], string> = { info: "info", warning: "! warning", error: "✕ error" };
 
 export function Log(): JSX.Element {
   return (

@@ -35,6 +35,7 @@ const spansOf = (found: Plan | null): Span[] =>
 
 export function Timeline(): JSX.Element | null {
   const spans = useMemo(() => spansOf(plan.value), [plan.value]);
+  const still = useMemo(() => <><Days spans={spans} /><Events spans={spans} /></>, [spans]); // while the clock moves
   const line = useRef<HTMLDivElement>(null);
   const [target, setTarget] = useState<number | null>(null);
   const timer = useRef<number | undefined>(undefined);
@@ -87,9 +88,8 @@ export function Timeline(): JSX.Element | null {
           setTarget(null);
         }}
       >
-        <Days spans={spans} />
         <div class="timeline-done" style={{ width: `${100 * placeOf(spans, now)}%` }} />
-        <Events spans={spans} />
+        {still}
         <div class="timeline-head" style={{ left: `${100 * placeOf(spans, shown)}%` }}>
           {target !== null && (
             <span class={`timeline-tip ${placeOf(spans, shown) > 0.8 ? "left" : ""}`}>
@@ -184,6 +184,9 @@ function gapSpans(found: Schema<"DayRecord">[]): [number, number][] {
 function Jump({ spans, now }: { spans: Span[]; now: number }): JSX.Element {
   const [day, setDay] = useState<string | null>(null);
   const [time, setTime] = useState<string | null>(null);
+  const options = useMemo(() => spans.map((span) => (
+    <option value={span.day}>{span.day}{span.half ? " (half day)" : ""}</option>
+  )), [spans]);
   const at = Math.max(0, spans.findLastIndex((span) => span.open <= now));
   const chosen = spans.find((span) => span.day === day) ?? spans[at]!;
   const clock = time ?? shortTime(now, zone.value);
@@ -199,7 +202,7 @@ function Jump({ spans, now }: { spans: Span[]; now: number }): JSX.Element {
   return (
     <form class="jump" aria-label="Go to" onSubmit={go}>
       <select aria-label="Day" value={chosen.day} onChange={(event) => setDay(event.currentTarget.value)}>
-        {spans.map((span) => <option value={span.day}>{span.day}{span.half ? " (half day)" : ""}</option>)}
+        {options}
       </select>
       <input type="time" aria-label="Time" value={clock} required onInput={(event) => setTime(event.currentTarget.value)} />
       <button type="submit" class="button" disabled={session.value?.id == null}>Go</button>

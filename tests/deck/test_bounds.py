@@ -1,0 +1,74 @@
+"""What the page keeps does not grow with what it is sent."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from playwright.sync_api import CDPSession, Page, expect
+
+from tests.deck.conftest import NextPage, Served
+
+FRAMES = 9_000
+MOST = 6_000  # points of a chart, as deck/src/state/feeds.ts has it
+
+# The page's socket is kept, and its frames of the screen wait until they are asked for.
+_HOLD = """() => {
+  window.held = {sockets: [], draws: []};
+  window.WebSocket = class extends WebSocket {
+    constructor(...given) { super(...given); held.sockets.push(this); }
+  };
+}"""
+_FLOOD = """([count, epoch, begin]) => {
+  const socket = held.sockets.at(-1);
+  const real = window.requestAnimationFrame;
+  window.requestAnimationFrame = draw => held.draws.push(draw);
+  const column = value => [value];
+  for (let n = 0; n < count; n++) {
+    const ts = new Date(begin + 1000 * n).toISOString();
+    const minute = new Date(begin + 60000 * n).toISOString();
+    const of = more => ({symbol: ["AIG"], ...more});
+    const price = column(10 + n % 7);
+    socket.onmessage({data: JSON.stringify({
+      type: "slices", epoch, prev_seq: n, seqs: [n + 1], times: [ts],
+      trades: of({ts: [ts], price, size: [1], eligible: [true]}),
+      quotes: of({ts: [ts], bid: price, ask: price, bid_size: [1], ask_size: [1]}),
+      bars_1m: of({ts: [minute], open: price, high: price, low: price, close: price, volume: [1]}),
+    })});
+    held.draws.splice(0, 1)[0](0);  // the page's own; the charts' are drawn once, in the end
+  }
+  window.requestAnimationFrame = real;
+  for (const draw of held.draws.splice(0)) real(draw);
+}"""
+_LONGEST = "function() { return Math.max(...this.map(one => one.length)); }"
+
+
+def longest_array(chrome: CDPSession) -> int:
+    """Of all arrays that the page holds, those within the charts too."""
+    chrome.send("HeapProfiler.collectGarbage")
+    kind = chrome.send("Runtime.evaluate", {"expression": "Array.prototype"})["result"]["objectId"]
+    found = chrome.send("Runtime.queryObjects", {"prototypeObjectId": kind})["objects"]["objectId"]
+    given: dict[str, Any] = {
+        "objectId": found, "functionDeclaration": _LONGEST, "returnByValue": True,
+    }  # fmt: skip
+    return int(chrome.send("Runtime.callFunctionOn", given)["result"]["value"])
+
+
+def test_charts_keep_no_more_than_they_show(served: Served, open_page: NextPage) -> None:
+    epoch = served.session(streams=["bars_1m", "trades", "quotes"], allow_missing=True)["epoch"]
+    page = open_page(init=f"({_HOLD})()")
+    add_chart(page, "ticks")
+    begin = 1_381_152_600_000 + 86_400_000
+    page.evaluate(_FLOOD, [FRAMES, epoch, begin])
+    chart = page.get_by_role("region", name="Chart of AIG").first
+    expect(chart).to_contain_text(f"{10 + (FRAMES - 1) % 7:.2f}")
+    longest = longest_array(page.context.new_cdp_session(page))
+    assert MOST / 2 < longest <= MOST + 2  # the flood came to the charts, and was cut
+
+
+def add_chart(page: Page, interval: str) -> None:
+    page.get_by_role("button", name="Add a chart").click()
+    charts = page.get_by_role("region", name=re.compile("^Chart of AIG"))
+    expect(charts).to_have_count(2)
+    with page.expect_response(lambda answer: "/quotes" in answer.url):
+        charts.nth(1).get_by_label("Interval").select_option(interval)
