@@ -27,7 +27,7 @@ TO_MINUTE_10, TO_MINUTE_20 = 11, 21
 OPEN = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 
 
-def start(deck: Tapedeck, **options: bool | float | list[str]) -> Session:
+def start(deck: Tapedeck, **options: bool | float | list[str] | list[int]) -> Session:
     given = {"speed": 0.0, "start_paused": True, "streams": ["bars_1m"]} | options
     return deck.start("*", DAYS[0], DAYS[1], **given)  # type: ignore[arg-type]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from playwright.sync_api import CDPSession, Page, expect
 
 from tests.deck.conftest import NextPage, Served
+from tests.deck.test_replay import NEW_YORK
 
-FRAMES = 9_000
-MOST = 6_000  # points of a chart, as deck/src/state/feeds.ts has it
+FRAMES = 4_400
+MOST = 4_000  # points of a chart, as deck/src/state/feeds.ts has it
 
 # The page's socket is kept, and its frames of the screen wait until they are asked for.
 _HOLD = """() => {
@@ -56,11 +58,16 @@ def longest_array(chrome: CDPSession) -> int:
 
 def test_charts_keep_no_more_than_they_show(served: Served, open_page: NextPage) -> None:
     epoch = served.session(streams=["bars_1m", "trades", "quotes"], allow_missing=True)["epoch"]
+    begin = datetime(2013, 10, 7, 13, 35, tzinfo=UTC)  # the next bar and tick
+    served.api.post("/session/run-to", json={"time": begin.isoformat()}).raise_for_status()
     page = open_page(init=f"({_HOLD})()")
     add_chart(page, "ticks")
-    begin = 1_381_152_600_000 + 86_400_000
-    page.evaluate(_FLOOD, [FRAMES, epoch, begin])
+    page.evaluate(_FLOOD, [FRAMES, epoch, 1000 * begin.timestamp()])
     chart = page.get_by_role("region", name="Chart of AIG").first
+    chart.get_by_role("button", name="Table").click()
+    newest = begin + timedelta(minutes=FRAMES - 1)
+    rows = chart.get_by_role("region", name="The newest bars of AIG").get_by_role("row")
+    expect(rows.nth(1)).to_contain_text(newest.astimezone(NEW_YORK).strftime("%m-%d %H:%M"))
     expect(chart).to_contain_text(f"{10 + (FRAMES - 1) % 7:.2f}")
     longest = longest_array(page.context.new_cdp_session(page))
     assert MOST / 2 < longest <= MOST + 2  # the flood came to the charts, and was cut

@@ -10,7 +10,7 @@ import { changes } from "./session";
 
 export const TICKS = "ticks";
 const LOADED = 2000;
-const MOST = 6000; // points of a chart: then the older half of them goes
+const MOST = 4000; // points of a chart: then the older half of them goes
 const MANY = 50; // bars that are drawn at once rather than one by one
 const SHOWN = 160;
 const REFILL_MS = 300;
