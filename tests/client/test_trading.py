@@ -59,9 +59,9 @@ def test_a_session_that_trades(url: str) -> None:
         assert (curve.id, curve.equity[-1]) == (session.run, equity)
         assert curve.rows >= len(curve.times) == len(curve.equity) == len(curve.drawdown) > 0
         assert curve.times[0] <= account.time
-        assert [(one.day, one.pnl) for one in curve.days] == [
-            (date(2013, 10, 7), pytest.approx(equity - curve.initial_cash))
-        ]
+        (made,) = curve.days
+        assert made.day == date(2013, 10, 7)
+        assert made.pnl == pytest.approx(equity - curve.initial_cash)
 
 
 def test_async(url: str) -> None:

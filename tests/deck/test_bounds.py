@@ -37,7 +37,7 @@ _FLOOD = """([count, epoch, begin]) => {
       quotes: of({ts: [ts], bid: price, ask: price, bid_size: [1], ask_size: [1]}),
       bars_1m: of({ts: [minute], open: price, high: price, low: price, close: price, volume: [1]}),
     })});
-    held.draws.splice(0, 1)[0](0);  // the page's own; the charts' are drawn once, in the end
+    held.draws.pop()(0);  // the page's own; the charts' are drawn once, in the end
   }
   window.requestAnimationFrame = real;
   for (const draw of held.draws.splice(0)) real(draw);
