@@ -218,6 +218,16 @@ class Names:
         found: list[str] = self._symbols[items["symbol"]].tolist()
         return found
 
+    def symbol_of(self, number: int) -> str:
+        return self._session.symbols[number]
+
+    def is_integral(self, kind: StreamType, number: int) -> bool:
+        """Whether sizes of a symbol are whole numbers at the source."""
+        known = self._integral.setdefault(kind, np.full(len(self._symbols), -1, np.int8))
+        if known[number] < 0:
+            known[number] = self._session.integral(self._session.symbols[number], kind)
+        return bool(known[number])
+
     def starts_of(self, kind: StreamType, items: Items) -> Ints:
         """A bar's start, on its grid; a trade's or quote's own time."""
         if kind is StreamType.BAR:

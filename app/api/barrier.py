@@ -83,6 +83,7 @@ class Barrier:
         self._lock = Lock()
         self._members: tuple[Member, ...] = ()  # by name
         self._stops: _Stops | None = None
+        self._cut: tuple[Chunk, int] | None = None  # where the window of now begins
         self._asked: tuple[float, float] | None = None  # when, and for how long it was to wait
 
     @property
@@ -128,13 +129,18 @@ class Barrier:
 
     def cut(self, chunk: Chunk, end: int) -> int:
         """A window from ``chunk.at`` ends after the first slice that somebody must acknowledge."""
+        self._cut = chunk, chunk.at
         if not self._members:
             return end
         with self._lock:
-            if self._stops is None or self._stops.chunk is not chunk:
-                self._stops = _Stops(chunk)
-            first = [self._first(self._stops.of(m), chunk, m.until_ns) for m in self._members]
+            stops = self._stops_of(chunk)
+            first = [self._first(stops.of(m), chunk, m.until_ns) for m in self._members]
         return min([end, *(number + 1 for number in first if number is not None)])
+
+    def _stops_of(self, chunk: Chunk) -> _Stops:
+        if self._stops is None or self._stops.chunk is not chunk:
+            self._stops = _Stops(chunk)
+        return self._stops
 
     def _first(self, stops: Ints, chunk: Chunk, until_ns: int) -> int | None:
         low = max(chunk.at, int(chunk.times_ns.searchsorted(until_ns)))
@@ -142,14 +148,18 @@ class Barrier:
         return int(stops[place]) if place < len(stops) else None
 
     def give(self, window: Window) -> None:
-        """A window is on its way; who has a row in its last slices owes for it."""
-        for member in self._members:
-            rows = member.stops(window.items)
-            if not len(rows):
-                continue
-            number = int(window.bounds.searchsorted(rows[-1], "right")) - 1
-            if window.times_ns[number] >= member.until_ns:
-                with self._lock:
+        """The window that was cut last is on its way; who has a row in its last slices owes for
+        it."""
+        if not self._members or self._cut is None:
+            return
+        chunk, at = self._cut
+        with self._lock:
+            stops = self._stops_of(chunk)
+            for member in self._members:
+                mine = stops.of(member)
+                place = int(mine.searchsorted(at + len(window.times_ns))) - 1
+                number = int(mine[place]) - at if place >= 0 else -1
+                if number >= 0 and window.times_ns[number] >= member.until_ns:
                     member.given_seq = max(member.given_seq, window.first_seq + number)
 
     def holding(self) -> float | None:

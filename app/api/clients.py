@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from app.api.frames import Codec, Slices
 from app.model import Window
@@ -40,6 +40,15 @@ class Pending(NamedTuple):
 Entry = Frame | Encoded | Pending
 
 
+class Line(Protocol):
+    """A socket that takes frames without being awaited."""
+
+    @property
+    def can_post(self) -> bool: ...
+
+    def post(self, frame: bytes, text: bool) -> None: ...
+
+
 class _Load:
     """Entries that wait."""
 
@@ -72,6 +81,7 @@ class Client:
         self.sent_seq = 0  # the last slice it was sent
         self.cut: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
         self.on_idle: Callable[[], None] | None = None
+        self.line: Line | None = None  # past the queue, while nothing waits in it
         self._limit_bytes = limit_bytes
         self._on_level = on_level
         self._encode = encode
@@ -90,12 +100,19 @@ class Client:
         return self._idle.is_set()
 
     def push(self, entry: Entry) -> None:
-        """Let it wait its turn. A lossless client over its limit holds the replay.
+        """Send it at once where it can be, else let it wait its turn. A lossless client over its
+        limit holds the replay.
 
         Nothing holds back what is no slice: answers to its own messages, snapshots, changes of
         state. A client that leaves too much of that unread is cut off.
         """
         if self.cut.done():
+            return
+        line = self.line
+        if line is not None and self._idle.is_set() and line.can_post:
+            frame = self._render(entry)
+            if frame is not None:
+                line.post(frame, self.codec.is_text)
             return
         self._entries.append(entry)
         self._book(entry, 1)

@@ -15,11 +15,14 @@ from app.api.columns import Column, tick_flags, value_columns
 from app.model import Dictionary, Ints, Items, StreamType, channel_name, stream_code
 from app.times import format_time, format_times
 
+_pack = msgspec.msgpack.Encoder().encode
+
 
 class Codec(Protocol):
     """One encoding. ``moment`` and ``moments`` write times, ``tail`` what all clients share."""
 
     name: str
+    is_text: bool
 
     def moment(self, ns: int) -> Any: ...
 
@@ -28,6 +31,9 @@ class Codec(Protocol):
     def frame(self, fields: Mapping[str, Any]) -> bytes: ...
 
     def tail(self, fields: Mapping[str, Any]) -> bytes: ...
+
+    def plain_tail(self, fields: Mapping[str, Any]) -> bytes:
+        """Of fields that are without numpy and NaN already."""
 
     def slices(self, epoch: int, prev_seq: int, count: int, tail: bytes) -> bytes: ...
 
@@ -38,6 +44,7 @@ class JsonCodec:
     """Text frames, times as RFC 3339."""
 
     name = "json"
+    is_text = True
 
     def moment(self, ns: int) -> Any:
         return format_time(ns)
@@ -51,6 +58,9 @@ class JsonCodec:
     def tail(self, fields: Mapping[str, Any]) -> bytes:
         return self.frame(fields)[1:]
 
+    def plain_tail(self, fields: Mapping[str, Any]) -> bytes:
+        return orjson.dumps(fields)[1:]
+
     def slices(self, epoch: int, prev_seq: int, count: int, tail: bytes) -> bytes:
         return b'{"type":"slices","epoch":%d,"prev_seq":%d,' % (epoch, prev_seq) + tail
 
@@ -62,6 +72,7 @@ class MsgpackCodec:
     """Binary frames, times as integer nanoseconds."""
 
     name = "msgpack"
+    is_text = False
 
     def moment(self, ns: int) -> Any:
         return ns
@@ -71,14 +82,16 @@ class MsgpackCodec:
         return times
 
     def frame(self, fields: Mapping[str, Any]) -> bytes:
-        return msgspec.msgpack.encode({k: plain(v) for k, v in fields.items()})
+        return _pack({k: plain(v) for k, v in fields.items()})
 
     def tail(self, fields: Mapping[str, Any]) -> bytes:
-        pack = msgspec.msgpack.encode
-        return b"".join(pack(k) + pack(plain(v)) for k, v in fields.items())
+        return b"".join(_pack(k) + _pack(plain(v)) for k, v in fields.items())
+
+    def plain_tail(self, fields: Mapping[str, Any]) -> bytes:
+        return _pack(fields)[1 if len(fields) < 16 else 3 :]  # without the map's head
 
     def slices(self, epoch: int, prev_seq: int, count: int, tail: bytes) -> bytes:
-        head = self.tail({"type": "slices", "epoch": epoch, "prev_seq": prev_seq})
+        head = self.plain_tail({"type": "slices", "epoch": epoch, "prev_seq": prev_seq})
         return b"\xde" + (count + 3).to_bytes(2, "big") + head + tail  # a map of 16-bit size
 
     async def send(self, websocket: WebSocket, frame: bytes) -> None:

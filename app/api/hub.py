@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from app.api.answers import Names, data_body, session_body, symbol_bodies
 from app.api.clients import Client, Encoded, Frame, Pending
 from app.api.conflation import Conflation
+from app.api.few import encode_window
 from app.api.frames import Codec, Slices, encode_slices
 from app.api.groups import Groups, Tuned
 from app.api.holds import HoldGate
@@ -25,7 +26,7 @@ from app.api.messages import (
 )
 from app.api.tap import Asked, Changed, Delivered, News, Opened, SessionTap
 from app.api.waiting import ENDED, LoopBridge
-from app.api.windows import PIECE_ROWS, Ring, join, pieces, run_of
+from app.api.windows import PIECE_ROWS, Ring, join, pieces
 from app.model import Window
 
 if TYPE_CHECKING:
@@ -222,10 +223,9 @@ class Hub:
         if not self.gate.lossless:
             return
         for piece in pieces(window):
-            run = run_of(piece)
             for group in self._groups.lossless():
                 assert self._names is not None
-                slices = encode_slices(group.codec, self._names, run, group.selection)
+                slices = encode_window(group.codec, self._names, piece, group.selection)
                 for client in group.clients:
                     if client.queued_seq < piece.last_seq:
                         client.queued_seq = piece.last_seq
@@ -368,8 +368,9 @@ class Hub:
         tuned = self._groups.of(client)
         if tuned is None or self._names is None:
             return None
-        run = run_of(window) if isinstance(window, Window) else window
-        return encode_slices(client.codec, self._names, run, tuned.selection)
+        if isinstance(window, Window):
+            return encode_window(client.codec, self._names, window, tuned.selection)
+        return encode_slices(client.codec, self._names, window, tuned.selection)
 
     # -- frames that are no slices -----------------------------------------------------------
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from app.api.barrier import Barrier, Member
 from app.api.clients import Client
-from app.api.frames import Names, Selection
+from app.api.few import RowNames
+from app.api.frames import Selection
 from app.api.messages import (
     CALLS,
     TRY_LATER,
@@ -51,7 +52,7 @@ class Lockstep:
     """All of them. Belongs to the loop, but for ``open``."""
 
     def __init__(
-        self, bridge: LoopBridge, *, patience_s: float, policy: str, names: Callable[[], Names]
+        self, bridge: LoopBridge, *, patience_s: float, policy: str, names: Callable[[], RowNames]
     ) -> None:
         self.barrier = Barrier(patience_s, lambda member: bridge.post(self._late, member))
         self._bridge, self._policy, self._patience_s = bridge, policy, patience_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -9,8 +10,10 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
+from websockets.protocol import State
 
-_EXTENSION = "tapedeck.hang_up"
+_EXTENSION = "tapedeck.stream"
+Listener = Callable[[str | bytes], bool]
 LINGER_S = 30.0
 MOST_FRAGMENTS = 1000  # of one message: empty ones cost memory and count for no bytes
 MOST_PONGS = 100  # that were not taken: whoever pings must read
@@ -24,10 +27,11 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **more)
         self.conn.debug = False  # it would log handshakes, and with them the callers' keys
         self._pongs = 0
+        self._listener: Listener | None = None
 
     async def run_asgi(self) -> None:
         self.scope["extensions"] = {
-            **(self.scope.get("extensions") or {}), _EXTENSION: {"call": self.hang_up},
+            **(self.scope.get("extensions") or {}), _EXTENSION: {"protocol": self},
         }  # fmt: skip
         await super().run_asgi()
         self._drop_in_time()
@@ -43,6 +47,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Text that is not UTF-8 goes on with surrogates: no JSON, and refused as such."""
+        if self._listener is not None and self._overheard(self._listener):
+            return
         if self.curr_msg_data_type != "text" or self.close_sent:
             super().send_receive_event_to_app()
             return
@@ -52,6 +58,36 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if not self.read_paused:
             self.read_paused = True
             self.transport.pause_reading()
+
+    def listen(self, listener: Listener) -> None:
+        """Offer it each message that comes while none waits; what it takes goes no further."""
+        self._listener = listener
+
+    def _overheard(self, listener: Listener) -> bool:
+        if self.close_sent or len(self.frames) > 1 or not self.queue.empty():
+            return False
+        data = self.frames[0]
+        try:
+            taken = listener(data.decode() if self.curr_msg_data_type == "text" else data)
+        except UnicodeDecodeError:
+            return False
+        if taken:
+            self.frames = []
+        return taken
+
+    @property
+    def can_post(self) -> bool:
+        """Whether a frame would leave at once."""
+        open_now = self.handshake_complete and self.conn.state is State.OPEN
+        return open_now and not self.close_sent and self.writable.is_set()
+
+    def post(self, frame: bytes, text: bool) -> None:
+        """Send a frame, where ``can_post``: without a task, and what stands between."""
+        if text:
+            self.conn.send_text(frame)
+        else:
+            self.conn.send_binary(frame)
+        self.transport.write(b"".join(self.conn.data_to_send()))
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) < MOST_FRAGMENTS:
@@ -81,8 +117,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(LINGER_S, self.transport.abort)
 
 
+def protocol_of(websocket: WebSocket) -> StreamProtocol | None:
+    """The protocol behind it; None where another server runs the application."""
+    extension = (websocket.scope.get("extensions") or {}).get(_EXTENSION)
+    return None if extension is None else extension["protocol"]
+
+
 def hang_up(websocket: WebSocket) -> None:
     """As ``StreamProtocol.hang_up``, where the server runs it."""
-    extension = (websocket.scope.get("extensions") or {}).get(_EXTENSION)
-    if extension is not None:
-        extension["call"]()
+    protocol = protocol_of(websocket)
+    if protocol is not None:
+        protocol.hang_up()

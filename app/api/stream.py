@@ -23,11 +23,12 @@ from app.api.messages import (
     Resume,
     ViolationError,
     read_message,
+    read_quick,
     subscription_of,
 )
 from app.api.problems import field_error, invalid, problem
 from app.api.services import Services
-from app.api.sockets import hang_up
+from app.api.sockets import hang_up, protocol_of
 from app.trading.services.strategy.line import Ack, Read
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,9 @@ def _no_room(services: Services) -> Response | None:
 
 async def _serve(websocket: WebSocket, codec: Codec, services: Services) -> None:
     client = services.hub.join(codec)
+    client.line = protocol = protocol_of(websocket)
+    if protocol is not None:
+        protocol.listen(lambda data: _take_quick(data, client, services))
     reader: asyncio.Future[Any] = asyncio.ensure_future(_read(websocket, client, services))
     writer: asyncio.Future[Any] = asyncio.ensure_future(_write(websocket, client))
     try:
@@ -115,6 +119,18 @@ async def _read(websocket: WebSocket, client: Client, services: Services) -> Non
             _obey(read_message(data, client.codec.name), client, services)
         except RefusalError as refusal:
             client.say(client.codec.frame(_error(refusal) | refusal.extra))
+
+
+def _take_quick(data: str | bytes, client: Client, services: Services) -> bool:
+    """Answers to turns are worth a way of their own; all else is for ``_read``."""
+    message = read_quick(data, client.codec.name)
+    if message is None or client.cut.done():
+        return False
+    try:
+        services.hub.lockstep.hear(client, message)
+    except RefusalError as refusal:
+        client.say(client.codec.frame(_error(refusal) | refusal.extra))
+    return True
 
 
 def _obey(message: Message, client: Client, services: Services) -> None:

@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 
 from app.api.clients import Client, Frame
-from app.api.frames import Codec, Names, Run, Selection, plain, slice_fields
+from app.api.few import FEW_ROWS, RowNames, few_fields
+from app.api.frames import Codec, Run, Selection, plain, slice_fields
 from app.api.waiting import LoopBridge
 from app.calendar import TradingDay
 from app.model import join_items
@@ -25,7 +26,7 @@ class TurnWire:
     """To one client, from the merge thread; frames are made and sent on the loop."""
 
     def __init__(
-        self, client: Client, bridge: LoopBridge, session_id: str, names: Callable[[], Names],
+        self, client: Client, bridge: LoopBridge, session_id: str, names: Callable[[], RowNames],
         selection: Selection, records: bool,
     ) -> None:  # fmt: skip
         self._client, self._bridge, self._session_id = client, bridge, session_id
@@ -89,17 +90,24 @@ class TurnWire:
 
     def _send_columns(self, frame: dict[str, Any], turn: Turn) -> None:
         codec: Codec = self._client.codec
+        fields = self._columns(turn)
+        if fields is not None:
+            del fields["seqs"]
+            frame |= plain(fields)
+        self._client.push(Frame(_PACK[codec.name](frame)))
+
+    def _columns(self, turn: Turn) -> dict[str, Any] | None:
+        codec, names = self._client.codec, self._names()
+        if len(turn.slices) == 1 and len(turn.slices[0][1]) <= FEW_ROWS:
+            at_ns, items = turn.slices[0]
+            return few_fields(codec, names, 0, at_ns, items, self._selection)
         times_ns = np.array([at_ns for at_ns, _ in turn.slices], np.int64)
         counts = [len(items) for _, items in turn.slices]
         run = Run(
             0, np.arange(len(counts)), times_ns, join_items([items for _, items in turn.slices]),
             np.repeat(np.arange(len(counts)), counts),
         )  # fmt: skip
-        fields = slice_fields(codec, self._names(), run, self._selection)
-        if fields is not None:
-            del fields["seqs"]
-            frame |= plain(fields)
-        self._client.push(Frame(_PACK[codec.name](frame)))
+        return slice_fields(codec, names, run, self._selection)
 
 
 def _day(day: TradingDay) -> dict[str, Any]:

@@ -414,6 +414,9 @@ class BacktestStreamCoordinator(Feeding):
 
     def _apply_commands(self) -> None:
         """Those that wait now; further ones after the next move, so that none starves it."""
+        if not self._control.has_commands:
+            self._control.flush()
+            return
         with self._changed:
             if self.over:
                 return

@@ -48,6 +48,7 @@ class Delivery:
 
     def __init__(self) -> None:
         self.consumers: tuple[WindowConsumer, ...] = ()
+        self._cutters: tuple[Cutter, ...] = ()  # those of them that are
         self._listeners: tuple[Listener, ...] = ()
         self._changing = Lock()
         self._last: tuple[State, View] | None = None
@@ -55,14 +56,18 @@ class Delivery:
     def attach(self, consumer: WindowConsumer) -> None:
         """Add a consumer; one that comes after the end is told so."""
         with self._changing:
-            self.consumers = (*self.consumers, consumer)
+            self._take((*self.consumers, consumer))
             last = self._last
         if last is not None:
             consumer.on_state(*last, "end")
 
     def detach(self, consumer: WindowConsumer) -> None:
         with self._changing:
-            self.consumers = tuple(c for c in self.consumers if c is not consumer)
+            self._take(tuple(c for c in self.consumers if c is not consumer))
+
+    def _take(self, consumers: tuple[WindowConsumer, ...]) -> None:
+        self.consumers = consumers
+        self._cutters = tuple(c for c in consumers if isinstance(c, Cutter))
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every commit, until the function given back is called."""
@@ -81,9 +86,8 @@ class Delivery:
 
     def cut(self, chunk: Chunk, end: int) -> int:
         """The slice before which the next window ends."""
-        for consumer in self.consumers:
-            if isinstance(consumer, Cutter):
-                end = consumer.cut(chunk, end)
+        for cutter in self._cutters:
+            end = cutter.cut(chunk, end)
         return end
 
     def held_s(self) -> float | None:

@@ -108,7 +108,10 @@ class Terms(msgspec.Struct, frozen=True):
     codes: frozenset[int]
 
 
-class Ack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Ack(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
+    tag="ack", tag_field="action",
+):  # fmt: skip
     """A turn is done with. ``wishes`` are calls of ``ctx``: a name and its arguments.
 
     Slices released before ``until`` (ns) need no turn: they come with the next one. ``ignored``
@@ -121,7 +124,10 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ignored: int = 0
 
 
-class Read(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Read(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
+    tag="read", tag_field="action",
+):  # fmt: skip
     """A question about recorded data, within a turn. Symbols are numbers of the run's."""
 
     id: int
