@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from app.api.answers import Names, data_body, session_body, symbol_bodies
 from app.api.clients import Client, Encoded, Frame, Pending
 from app.api.conflation import Conflation
-from app.api.few import encode_window
+from app.api.few import FEW_ROWS, encode_window
 from app.api.frames import Codec, Slices, encode_slices
 from app.api.groups import Groups, Tuned
 from app.api.holds import HoldGate
@@ -65,6 +65,7 @@ class Hub:
         self._inbox: deque[tuple[News, int]] = deque()
         self._posted = False
         self._news = asyncio.Event()
+        self._resting = False  # the task has nothing to do
         self._task: asyncio.Task[None] | None = None
         self._session: ReplaySession | None = None
         self._names: Names | None = None
@@ -94,7 +95,7 @@ class Hub:
             self._inbox.append((news, rows))
             wake = not self._posted
             self._posted = True
-        if wake and not self._bridge.post(self._news.set):
+        if wake and not self._bridge.post(self._look):
             with self._lock:
                 self._posted = False  # no loop yet: ``start`` looks into the inbox
 
@@ -121,17 +122,38 @@ class Hub:
         task.cancel()
         await asyncio.wait({task})
 
+    def _look(self) -> None:
+        """Work off what is little at once: to wake the task costs as much."""
+        with self._lock:
+            little = bool(self._inbox) and self._inbox[0][1] <= FEW_ROWS
+        batch = self._take() if little and self._resting else None
+        if batch is not None:
+            for _ in self._worked_off(*batch):
+                pass
+        with self._lock:
+            self._posted = bool(self._inbox)
+        if self._posted:
+            self._news.set()
+
     async def _pump(self) -> None:
         while True:
+            self._resting = True
             await self._news.wait()
+            self._resting = False
             self._news.clear()
             while batch := self._take():
-                try:
-                    await self._handle(*batch)
-                except Exception:
-                    log.exception("the stream could not pass on %s", type(batch[0]).__name__)
-                    for client in self.clients:  # whoever stayed would miss it and not know
-                        client.cut_off(1011, "internal error")
+                for _ in self._worked_off(*batch):
+                    await asyncio.sleep(0)  # others get their turn between two pieces
+                await asyncio.sleep(0)
+
+    def _worked_off(self, news: News, rows: int) -> Iterator[None]:
+        """Piece by piece."""
+        try:
+            yield from self._handle(news, rows)
+        except Exception:
+            log.exception("the stream could not pass on %s", type(news).__name__)
+            for client in self.clients:  # whoever stayed would miss it and not know
+                client.cut_off(1011, "internal error")
 
     def _take(self) -> tuple[News, int] | None:
         """The next news; consecutive small windows come as one."""
@@ -152,7 +174,7 @@ class Hub:
                 self._inbox.popleft()
         return news._replace(window=join(windows)), rows
 
-    async def _handle(self, news: News, rows: int) -> None:
+    def _handle(self, news: News, rows: int) -> Iterator[None]:
         try:
             if isinstance(news, Opened):
                 self._open(news.session, news.status)
@@ -164,7 +186,7 @@ class Hub:
             elif isinstance(news, Changed):
                 self._change(news)
             else:
-                await self._deliver(news.window)
+                yield from self._deliver(news.window)
         finally:
             self.gate.add_backlog(-rows)
             if rows:
@@ -217,12 +239,14 @@ class Hub:
         for client in self.clients:
             client.drop_pending()
 
-    async def _deliver(self, window: Window) -> None:
+    def _deliver(self, window: Window) -> Iterator[None]:
         self._ring.append(window)
         self._conflation.update(window)
         if not self.gate.lossless:
             return
-        for piece in pieces(window):
+        for number, piece in enumerate(pieces(window)):
+            if number:
+                yield
             for group in self._groups.lossless():
                 assert self._names is not None
                 slices = encode_window(group.codec, self._names, piece, group.selection)
@@ -231,7 +255,6 @@ class Hub:
                         client.queued_seq = piece.last_seq
                         if slices is not None:
                             client.push(Encoded(slices))
-                await asyncio.sleep(0)  # others on the loop get their turn between two pieces
 
     # -- clients ---------------------------------------------------------------------------
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from app.api.clients import Client, Pending
 from app.api.columns import arrow_stream, item_rows, item_table, whole_sizes
-from app.api.frames import CODECS, Channel, Selection, encode_slices
+from app.api.few import FEW_ROWS, encode_window, few_fields
+from app.api.frames import CODECS, Channel, Selection, Slices, encode_slices
 from app.api.holds import LOSSLESS_BACKLOG_ROWS, HoldGate
 from app.api.idempotency import IdempotencyKeys
 from app.api.messages import (
@@ -28,14 +32,19 @@ from app.api.rates import SPAN_S, Rates
 from app.api.windows import Newest, Ring, cut, join, pieces, run_of
 from app.errors import RequestError
 from app.model import (
+    FIELDS,
+    ITEM,
     QUOTE_CODE,
+    TEXTS,
     TRADE_CODE,
     Dictionary,
     Flag,
     Ints,
     Items,
     StreamType,
+    Window,
     make_items,
+    stream_code,
 )
 from app.times import MINUTE_NS
 from tests.api.fake_manager import bar_window
@@ -51,6 +60,13 @@ class TwoNames:
 
     def symbols_of(self, items: Items) -> list[str]:
         return ["AB"[i] for i in items["symbol"].tolist()]
+
+    def symbol_of(self, number: int) -> str:
+        return "AB"[number]
+
+    def is_integral(self, kind: StreamType, number: int) -> bool:
+        del kind
+        return number == 0
 
     def starts_of(self, kind: StreamType, items: Items) -> Ints:
         release: Ints = items["release_ns"]
@@ -282,6 +298,50 @@ def test_frames_are_the_same_in_json_and_msgpack_but_for_times() -> None:
     assert text["bars_1m"]["vwap"] == [None] * 6
     assert [type(v) for v in text["bars_1m"]["volume"][:2]] == [int, float]
     assert list(text["bars_1m"])[:3] == ["slice", "symbol", "open"]
+
+
+CHANNELS = (BARS, Channel(StreamType.TRADE, 0), Channel(StreamType.QUOTE, 0))
+
+
+@st.composite
+def few_rows(draw: st.DrawFn) -> Items:
+    """The rows of one slice: any kinds, values and flags; words are of a dictionary of three."""
+    number = st.integers(0, 10**12).map(float) | st.floats(0, 1e15) | st.just(np.nan)
+    rows = draw(st.integers(1, 2 * FEW_ROWS))
+    items = np.zeros(rows, ITEM)
+    items["release_ns"] = 1_381_152_720_000_000_001
+    for row in items:
+        row["symbol"], row["flags"] = draw(st.integers(0, 1)), draw(st.integers(0, 2**10 - 1))
+        kind, minutes = draw(st.sampled_from(CHANNELS))
+        row["stream"] = stream_code(kind, minutes)
+        for place, name in enumerate(FIELDS[kind]):
+            word = name in TEXTS or name == "minutes"
+            row["v"][place] = draw(st.integers(-1, 2)) if word else draw(number)
+    return items
+
+
+@given(few_rows(), st.booleans(), st.sampled_from(sorted(CODECS)))
+def test_few_rows_are_written_as_many_are(items: Items, all_symbols: bool, encoding: str) -> None:
+    names, codec = TwoNames(), CODECS[encoding]
+    names.words = Dictionary()
+    for word in ("N", "@", "OX"):
+        names.words.add(word)
+    items = items[np.argsort([CHANNELS.index(one) for one in map(channel_of, items)])]
+    selection = Selection(CHANNELS, None if all_symbols else np.array([True, False]))
+    times = items["release_ns"][:1]
+    window = Window(3, 0, 7, times, np.array([0, len(items)]), items)
+    slow = encode_slices(codec, names, run_of(window), selection)
+    fields = few_fields(codec, names, 7, int(times[0]), items, selection)
+    if slow is None or fields is None:
+        assert (slow, fields) == (None, None)
+        return
+    quick = Slices(3, 7, len(fields), codec.plain_tail(fields))
+    assert quick.frame(codec, 6) == slow.frame(codec, 6)
+    assert encode_window(codec, names, window, selection) == slow
+
+
+def channel_of(item: Any) -> Channel:
+    return next(one for one in CHANNELS if one.code == item["stream"])
 
 
 def test_slices_without_a_row_are_left_out() -> None:

@@ -78,6 +78,7 @@ class Merger:
         self.queued_rows = 0
         self._ordered: list[StreamQueue] = []
         self._through = np.empty(0, np.int64)
+        self._horizon_ns: int | None = None  # until one of them changes
         self._place: dict[Stream, int] = {}
         self._arranged = True
         self._derived: set[Stream] = set()
@@ -104,7 +105,7 @@ class Merger:
         """Put the queues in their order; once for any number of registrations."""
         if self._arranged:
             return
-        self._arranged = True
+        self._arranged, self._horizon_ns = True, None
         self._ordered = sorted(self.queues.values(), key=lambda q: q.order)
         self._place = {q.stream: i for i, q in enumerate(self._ordered)}
         self._through = np.array([q.complete_through_ns for q in self._ordered], np.int64)
@@ -120,6 +121,7 @@ class Merger:
             self._fresh.append((stream, items))
             self.queued_rows += len(items)
         self._through[self._place[stream]] = queue.complete_through_ns
+        self._horizon_ns = None
 
     def take_fresh(self) -> list[tuple[Stream, Items]]:
         """What was pushed since it was last asked: by batches, where the merge goes by chunks."""
@@ -130,7 +132,9 @@ class Merger:
     def horizon_ns(self) -> int:
         """How far all streams are complete."""
         self._arrange()
-        return int(self._through.min()) if len(self._through) else END_NS
+        if self._horizon_ns is None:
+            self._horizon_ns = int(self._through.min()) if len(self._through) else END_NS
+        return self._horizon_ns
 
     @property
     def source_horizon_ns(self) -> int:

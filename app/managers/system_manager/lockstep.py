@@ -113,9 +113,10 @@ class Chair:
                 raise RequestError(f"{self.name!r} left with other calls or channels than these")
             if self._opening is not None and after not in (self._number, self._number - 1):
                 raise RequestError(
-                    f"{self.name!r} was asked {self._number} turns, and this client knows of "
-                    f"{after}: what it has missed is not held. Start the session again, or seek "
-                    "back to its start"
+                    f"{self.name!r} was asked {self._number} turns, and this client has done "
+                    f"{after}: what it has missed is not held, so a process that was started anew "
+                    "cannot go on for the one before it. Stop the session and start it again: "
+                    "then it can join"
                 )
             self._wire, self._terms = wire, terms
             if policy is not None:

@@ -29,8 +29,9 @@ def lay_out(
     absent = [s.id for s in config.strategies if not s.file]
     if absent:
         raise RequestError(
-            f"run {manifest.id} cannot be executed: {', '.join(absent)} played in lockstep, "
-            "and the configuration names no file of it"
+            f"run {manifest.id} cannot be executed again: {', '.join(map(repr, absent))} played "
+            "in lockstep, its entry names no file, and what a client answers is not recorded. "
+            "Runs whose entry has a file beside lockstep: true can be verified and resumed"
         )
     for section, copy in zip(config.strategies, manifest.strategies, strict=True):
         if _lies_elsewhere(copy):
