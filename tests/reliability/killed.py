@@ -1,7 +1,7 @@
 """kill -9 at any moment: a deed in a process of its own, ended in its middle, and what it left.
 
 By hand, as many times as wanted, of all deeds or some: ``python -m tests.reliability.killed 200``
-or ``... 40 backtest import``. ``--seed`` gives other moments.
+or ``... 40 backtest import``. ``--seed`` gives other moments, which are parts of the work done.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any, cast
 
 import httpx
@@ -29,14 +29,16 @@ from app.runs.folder import RunFolder
 from app.runs.journal import END
 from app.runs.manifest import RunState
 from app.runs.store import RunStore
+from settings import Settings, load_settings
 from tests.client.small_catalog import DAYS, write_small_catalog
+from tests.reliability.deck import Here
+from tests.reliability.moments import WAIT_S, Moment, Shows, Work, cpu_s, kill_at, measure
 from tests.runs.jobs import write_catalog, write_configs
 
 ROOT = Path(__file__).parents[2]
 CLI = (sys.executable, "-m", "app.cli")
 CSV_DAYS = 25
 FROM = "2013-09-16"
-_WAIT_S = 180.0  # on a machine that is busy with other things
 _LEAVE_A_RUN = {
     "replay": ("replay", "AIG", "--start", FROM, "--end", DAYS[1], "--record"),
     "backtest": ("backtest", "configs/once.yaml", "--set", f"backtest.start={FROM}"),
@@ -45,9 +47,15 @@ _WRITE_A_CATALOG = {
     "import": ("import", "csv", "csv", "--to"),
     "build": ("catalog", "build", "catalog", "--to"),
 }
-_SESSION_S = {"session": 0.7, "shutdown": 0.2}  # kills come within so long
-DEEDS = (*_LEAVE_A_RUN, *_WRITE_A_CATALOG, *_SESSION_S)
-_BEFORE = 0.1  # of the kills come before the work of a command begins
+_OF_A_SERVER = ("session", "shutdown")
+KINDS = ("replay", "backtest")  # of a session
+_COMMANDS = 24  # to a session, of which the kill comes among
+DEEDS = (*_LEAVE_A_RUN, *_WRITE_A_CATALOG, *_OF_A_SERVER)
+
+# What a kill met.
+EARLY, MIDDLE, LATE = "before its work", "in the middle", "after its work"
+Said = tuple[str, str]  # what it met, and what was left
+Deed = Callable[[Path, Moment], Said]
 
 
 class BrokenPromiseError(AssertionError):
@@ -65,7 +73,7 @@ class Bench:
 
     work: Path
     whole: dict[str, Any] = field(default_factory=dict)
-    took_s: dict[str, float] = field(default_factory=dict)
+    works: dict[str, Work] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         write_catalog(write_small_catalog(self.work / "catalog"))
@@ -87,6 +95,12 @@ class Bench:
             "LOG_LEVEL": "error",
         }  # fmt: skip
 
+    def settings(self, runs: Path) -> Settings:
+        return load_settings(
+            None, data_catalog_uri=str(self.work / "catalog"), tapedeck_runs_dir=runs,
+            tapedeck_cache_dir=self.work / "cache",
+        )  # fmt: skip
+
     def start(self, runs: Path, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*CLI, *arguments], cwd=self.work, env=self.environment(runs), text=True,
@@ -97,7 +111,7 @@ class Bench:
         """What a command prints; it is to succeed."""
         made = subprocess.run(
             [*CLI, *arguments], cwd=self.work, env=self.environment(runs), text=True,
-            capture_output=True, timeout=_WAIT_S, check=False,
+            capture_output=True, timeout=WAIT_S, check=False,
         )  # fmt: skip
         expect(made.returncode == 0, f"{arguments}: {made.returncode}\n{made.stdout}{made.stderr}")
         return made.stdout
@@ -134,49 +148,43 @@ def only_run(store: RunStore) -> RunFolder | None:
     return store.open(found[0].id) if found else None
 
 
-def wait(process: subprocess.Popen[str], folder: Path, pattern: str, after_s: float) -> None:
-    """Until its work shows, or it has ended, and then for so long; below 0, for so long before."""
-    end_s = time.monotonic() + (-after_s if after_s < 0 else _WAIT_S)
-    while process.poll() is None and time.monotonic() < end_s:
-        if folder.is_dir() and next(folder.glob(pattern), None) is not None:
-            break
-        time.sleep(0.001)
-    if after_s > 0:
-        time.sleep(after_s)
+def appears(folder: Path, pattern: str) -> Shows:
+    """Whether there is such a file."""
+    return lambda: folder.is_dir() and next(folder.glob(pattern), None) is not None
 
 
-def kill(process: subprocess.Popen[str]) -> bool:
-    """Whether it was still there."""
-    was_there = process.poll() is None
-    process.kill()
-    process.wait(_WAIT_S)
-    return was_there
+def files_of(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def is_final(runs: Path) -> bool:
+    """Whether the only run there has ended."""
+    return all(b'"running"' not in path.read_bytes() for path in runs.glob("*/manifest.json"))
 
 
 # -- the deeds -------------------------------------------------------------------------------------
 
 
-def run_deed(bench: Bench, name: str, *arguments: str) -> Callable[[Path, float], str]:
+def run_deed(bench: Bench, name: str, *arguments: str) -> Deed:
     """A command that leaves a run; where it was killed that is resumed."""
 
-    def do(work: Path, after_s: float) -> str:
+    def do(work: Path, moment: Moment) -> Said:
         runs = work / "runs"
         with bench.start(runs, *arguments) as process:
-            wait(process, runs, "*/manifest.json", after_s)
-            kill(process)
+            kill_at(process, appears(runs, "*/manifest.json"), bench.works[name], moment)
         return resumed(bench, name, runs)
 
     return do
 
 
-def resumed(bench: Bench, name: str, runs: Path) -> str:
+def resumed(bench: Bench, name: str, runs: Path) -> Said:
     """What the next start finds, and that it comes to the same once it is resumed."""
     store = RunStore(runs)
     try:
         store.mark_interrupted()
         run = only_run(store)
         if run is None:
-            return "before its record began"
+            return EARLY, "no record"
         state = run.manifest.state
         if state is RunState.INTERRUPTED:
             listed = store.list(state=RunState.INTERRUPTED)
@@ -185,24 +193,30 @@ def resumed(bench: Bench, name: str, runs: Path) -> str:
         expect(run.check() == [], f"{run.id}: {run.check()}")
         expect(came_to(run) == bench.whole[name], f"{run.path} came to something else")
         expect(not (run.path / ".again").exists(), "the second record was left")
-        return str(state)
+        return MIDDLE if state is RunState.INTERRUPTED else LATE, str(state)
     finally:
         store.close()
 
 
-def session_deed(bench: Bench, during_shutdown: bool) -> Callable[[Path, float], str]:
+def session_deed(bench: Bench, during_shutdown: bool) -> Deed:
     """A server that is told things; it is killed among them, or while it shuts down."""
 
-    def do(work: Path, after_s: float) -> str:
-        runs = work / "runs"
+    def do(work: Path, moment: Moment) -> Said:
+        runs, kind = work / "runs", random.choice(KINDS)
         with serving(bench, runs) as (process, http):
-            kind = random.choice(["replay", "backtest"])
-            answered = tell(http, kind, process, None if during_shutdown else after_s)
             if during_shutdown:
+                answered = tell(http, kind, 10)
                 process.send_signal(signal.SIGTERM)
-                time.sleep(after_s)
-            kill(process)
-        return kind + " " + taken_up(bench, runs, answered)
+                was_there = kill_at(process, lambda: True, bench.works[f"shutdown {kind}"], moment)
+            else:
+                work_s = bench.works[f"session {kind}"]
+                arguments = (process, lambda: True, work_s, moment)
+                killer = Thread(target=kill_at, args=arguments)  # within a command as well
+                killer.start()
+                answered = tell(http, kind, 10_000)
+                killer.join()
+                was_there = True
+        return MIDDLE if was_there else LATE, kind + " " + taken_up(bench, runs, answered)
 
     return do
 
@@ -214,26 +228,21 @@ def serving(bench: Bench, runs: Path) -> Iterator[tuple[subprocess.Popen[str], h
             assert process.stdout is not None
             line = process.stdout.readline()
             url = line[line.index("http://") :].strip()
-            with httpx.Client(base_url=url, timeout=_WAIT_S) as http:
+            with httpx.Client(base_url=url, timeout=WAIT_S) as http:
                 yield process, http
         finally:
             process.kill()
 
 
-def tell(
-    http: httpx.Client, kind: str, process: subprocess.Popen[str], kill_after_s: float | None
-) -> int:
-    """Commands until the server is gone; how many orders it answered."""
+def tell(http: httpx.Client, kind: str, commands: int) -> int:
+    """So many commands, or until the server is gone; how many orders it answered."""
     symbols = {"symbols": ["AIG"], "start": DAYS[0], "end": DAYS[1]}
     body = {"config": "once.yaml"} if kind == "backtest" else symbols
     begin = {**body, "speed": 0, "start_paused": True, "record": True}
     orders = 0
-    until_s = time.monotonic() + (kill_after_s or 0.0)
     try:
         http.post("/session", json=begin).raise_for_status()
-        for number in range(10 if kill_after_s is None else 10_000):
-            if kill_after_s is not None and time.monotonic() >= until_s:
-                process.kill()
+        for number in range(commands):
             http.post("/session/step", json={"unit": "bar", "count": 1 + number % 3})
             if kind == "backtest" and number % 2:
                 sent = {"symbol": "AIG", "side": "buy", "quantity": 1 + number % 5}
@@ -265,7 +274,8 @@ def taken_up(bench: Bench, runs: Path, orders: int) -> str:
                 expect(after == before, f"{run.id}: told {before}, then {after}")
                 ended = (RunState.COMPLETED, RunState.STOPPED)
                 expect(run.manifest.state in ended, f"{run.id}: {run.manifest.cause}")
-            bench.done(runs, "verify", run.id)
+            found = Here(run, bench.settings(runs)).run()
+            expect(found.equal, f"{run.id}: {found}")
             expect(run.check() == [], f"{run.id}: {run.check()}")
         return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no run"
     finally:
@@ -277,31 +287,34 @@ def told(run: RunFolder) -> list[str]:
     return [str(entry) for entry in run.journal() or () if entry.command != END]
 
 
-def catalog_deed(bench: Bench, name: str, *arguments: str) -> Callable[[Path, float], str]:
+def catalog_deed(bench: Bench, name: str, *arguments: str) -> Deed:
     """A command that writes a catalog: what stands there is whole, and once more is all of it."""
 
-    def do(work: Path, after_s: float) -> str:
+    def do(work: Path, moment: Moment) -> Said:
         target = work / "out"
         with bench.start(work / "runs", *arguments, str(target)) as process:
-            wait(process, target, "*", after_s)
-            was_there = kill(process)
+            was_there = kill_at(process, appears(target, "*"), bench.works[name], moment)
         left = bytes_of(target) if target.is_dir() else {}
         for path, content in left.items():
             if not Path(path).name.startswith("."):
                 expect(content == bench.whole[name][path], f"{path} is not whole")
         bench.done(work / "runs", *arguments, str(target))
         expect(bytes_of(target) == bench.whole[name], "once more gave something else")
-        return f"killed with {len(left)} files" if was_there else "done before"
+        met = LATE if not was_there else MIDDLE if target.is_dir() else EARLY
+        return met, f"{len(left)} files"
 
     return do
 
 
-def deed_of(bench: Bench, name: str) -> Callable[[Path, float], str]:
-    """A deed; what it comes to where it is not killed, and how long that takes, are found first."""
+def deed_of(bench: Bench, name: str) -> Deed:
+    """A deed; what it comes to where it is not killed, and its work, are found first."""
     whole = bench.work / "whole" / name
     if name in _LEAVE_A_RUN:
         command = _LEAVE_A_RUN[name]
-        bench.took_s[name] = timed(bench, whole, whole, "*/manifest.json", *command)
+        bench.done(bench.work / "first", *command)  # builds what is kept in the cache
+        with bench.start(whole, *command) as process:
+            shows = appears(whole, "*/manifest.json")
+            bench.works[name] = measure(process, shows, lambda: is_final(whole))
         store = RunStore(whole)
         run = only_run(store)
         expect(run is not None, f"{command} left no run")
@@ -310,28 +323,28 @@ def deed_of(bench: Bench, name: str) -> Callable[[Path, float], str]:
         return run_deed(bench, name, *command)
     if name in _WRITE_A_CATALOG:
         command = _WRITE_A_CATALOG[name]
-        bench.took_s[name] = timed(bench, whole, whole, "*", *command, str(whole))
+        first = bench.work / "first" / name
+        bench.done(whole, *command, str(first))
+        with bench.start(whole, *command, str(whole)) as process:
+            shows = appears(whole, "*")
+            bench.works[name] = measure(process, shows, lambda: files_of(whole) >= files_of(first))
         bench.whole[name] = bytes_of(whole)
         return catalog_deed(bench, name, *command)
-    bench.took_s[name] = _SESSION_S[name]
+    for kind in KINDS:
+        if f"{name} {kind}" not in bench.works:
+            measure_server(bench, whole, kind)
     return session_deed(bench, during_shutdown=name == "shutdown")
 
 
-def timed(bench: Bench, runs: Path, shows: Path, pattern: str, *command: str) -> float:
-    """Seconds of a command's work, from where it shows."""
-    with bench.start(runs, *command) as process:
-        wait(process, shows, pattern, 0.0)
-        began_s = time.monotonic()
-        expect(process.wait(_WAIT_S) == 0, f"{command} failed")
-        return time.monotonic() - began_s
-
-
-def moment(bench: Bench, name: str, random_: random.Random) -> float:
-    """Seconds after a deed's work begins to show; sometimes before that, from the start."""
-    at = random_.random()
-    if name not in ("session", "shutdown") and random_.random() < _BEFORE:
-        return -at
-    return at * bench.took_s[name]
+def measure_server(bench: Bench, runs: Path, kind: str) -> None:
+    """The work of a server that is told things, and that of its shutdown."""
+    with serving(bench, runs) as (process, http):
+        began_s = cpu_s(process) or 0.0
+        tell(http, kind, _COMMANDS)
+        told_s = cpu_s(process) or 0.0
+        bench.works[f"session {kind}"] = Work(began_s, told_s - began_s)
+        process.send_signal(signal.SIGTERM)
+        bench.works[f"shutdown {kind}"] = measure(process, lambda: True)
 
 
 def main() -> None:
@@ -349,12 +362,13 @@ def main() -> None:
     seen: Counter[str] = Counter()
     for number in range(options.count):
         name = wanted[number % len(wanted)]
-        after_s = moment(bench, name, random_)
+        moment = Moment.of(random_, before=name not in _OF_A_SERVER)
         work = folder / str(number)
         work.mkdir()
-        said = deeds[name](work, after_s)  # a broken promise ends it, and leaves the folder
-        seen[f"{name}: {said}"] += 1
-        sys.stdout.write(f"{number + 1} {name} after {after_s:.3f} s: {said}\n")
+        met, left = deeds[name](work, moment)  # a broken promise ends it, and leaves the folder
+        seen[f"{name}: {met}"] += 1
+        seen[met] += 1
+        sys.stdout.write(f"{number + 1} {name} at {moment.part:.3f}: {met}, {left}\n")
         sys.stdout.flush()
         shutil.rmtree(work)
     for line, count in sorted(seen.items()):

@@ -3,12 +3,12 @@ as often as wanted."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
 
-from tests.reliability.killed import DEEDS, Bench, deed_of, moment
+from tests.reliability.killed import DEEDS, LATE, Bench, deed_of
+from tests.reliability.moments import Moment
 
 
 @pytest.fixture(scope="module")
@@ -19,4 +19,5 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 @pytest.mark.parametrize("name", DEEDS)
 def test_killed_in_its_middle(bench: Bench, name: str, tmp_path: Path) -> None:
     deed = deed_of(bench, name)
-    assert deed(tmp_path, moment(bench, name, random.Random(5)) / 2)
+    met, _ = deed(tmp_path, Moment(0.3))
+    assert met != LATE
