@@ -27,6 +27,7 @@ from app.runs.journal import Entry, read_journal
 from app.runs.locks import FileLock
 from app.runs.manifest import (
     NAME,
+    UNFINISHED,
     Artifact,
     DataFile,
     Manifest,
@@ -122,6 +123,8 @@ class RunFolder:
         """Nobody works on it any more."""
         for name in _WHILE_RUNNING:
             (self.path / name).unlink(missing_ok=True)
+        for path in self.path.glob(f".*{UNFINISHED}"):
+            path.unlink(missing_ok=True)
         shutil.rmtree(self.path / AGAIN, ignore_errors=True)
 
 

@@ -23,6 +23,7 @@ from app.runs.tables import versions as table_versions
 from app.runs.versions import Versions
 
 FORMAT = 1
+UNFINISHED = ".new"  # ends the name of a file that is being written; it begins with a dot
 NAME = "manifest.json"
 
 
@@ -149,7 +150,7 @@ def as_json(value: Any) -> bytes:
 def write_whole(path: Path, content: bytes, *, lasting: bool = True) -> None:
     """Write a file so that a reader finds it as a whole or not at all; ``lasting``, after a
     failure of the machine as well."""
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}{UNFINISHED}")
     try:
         with unfinished.open("wb") as file:
             file.write(content)

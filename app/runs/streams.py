@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.errors import NotFoundError, RunError
+from app.runs.manifest import UNFINISHED
 from app.runs.tables import ORDERS, TABLES, batch_of_rows
 
 GROUP_ROWS = 65_536
@@ -139,7 +140,7 @@ def seal(folder: Path) -> None:
 
 def _seal_table(folder: Path, table: str) -> None:
     stream, sealed = stream_path(folder, table), parquet_path(folder, table)
-    unfinished = sealed.with_suffix(".parquet.new")
+    unfinished = sealed.with_name(f".{sealed.name}{UNFINISHED}")
     batches: Iterable[Any] = read_stream(stream)
     if table == "orders":
         batches = newest_orders(pa.Table.from_batches(list(batches), ORDERS)).to_batches()

@@ -20,9 +20,9 @@ from app.errors import RunError, StateError
 from app.managers.system_manager import backtest, replay_again
 from app.managers.system_manager.replay_again import ReplayAgain
 from app.managers.system_manager.resume import ResumeJob, Resumption
-from app.runs import writer
+from app.runs import streams, writer
 from app.runs.folder import AGAIN, STOPPED_AGAIN, RunFolder, RunHandle
-from app.runs.manifest import RunState, hash_file, write_manifest
+from app.runs.manifest import UNFINISHED, RunState, hash_file, write_manifest
 from app.runs.store import RunStore
 from settings import Settings
 from tests.client.small_catalog import DAYS, bar_table, day_path_of, write
@@ -263,6 +263,37 @@ def test_one_that_is_cancelled_while_it_waits_is_interrupted_as_before(
     Resumption(ResumeJob(traded.id, killed.settings)).run()
     handle.release()
     check_kept(traded, before, "cancelled before it began")
+
+
+def test_a_kill_in_the_middle_of_a_file_leaves_none_of_it(
+    killed: Killed, traded: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a table that is sealed, and of a manifest: half of it was once an artifact."""
+
+    class KilledError(BaseException):
+        pass
+
+    def write_half(path: Path, *_: Any) -> None:
+        path.write_bytes(b"PAR1")
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(streams, "_write_parquet", write_half)
+        with pytest.raises(KilledError):
+            streams.seal(traded.path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", write_half)
+        with pytest.raises(KilledError):
+            write_manifest(traded.path, traded.manifest)
+    assert len(unfinished(traded)) == 2
+    killed.resume(traded)
+    assert traded.manifest.state is RunState.COMPLETED
+    assert unfinished(traded) == []
+    assert [name for name in traded.manifest.files if "new" in name] == []
+
+
+def unfinished(run: RunFolder) -> list[str]:
+    return sorted(name for name in bytes_of(run.path) if name.endswith(UNFINISHED))
 
 
 @pytest.mark.parametrize("kind", ["traded", "walked"])

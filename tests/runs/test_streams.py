@@ -86,7 +86,7 @@ def test_sealing_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     SmallRun(writer).play()
     writer.flush()
     before = {table: read_table(tmp_path, table) for table in TABLES}
-    (tmp_path / "events.parquet.new").write_bytes(b"PAR1 half of it")
+    (tmp_path / ".events.parquet.new").write_bytes(b"PAR1 half of it")
     seal(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"{t}.parquet" for t in TABLES)
     for table, rows_before in before.items():
@@ -121,7 +121,7 @@ def test_tables_that_are_not_there(tmp_path: Path) -> None:
 
 def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
     stream_of(tmp_path, rows(0, 3), close=True)
-    (tmp_path / "equity.parquet.new").mkdir()
+    (tmp_path / ".equity.parquet.new").mkdir()
     with pytest.raises(RunError, match=r"equity\.parquet: cannot be written: Is a directory"):
         seal(tmp_path)
     assert read_table(tmp_path, "equity").num_rows == 3
