@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -20,16 +21,21 @@ import pyarrow.parquet as pq
 
 from app.errors import StateError
 from app.managers.lifecycle import State
-from app.managers.system_manager import ReplaySession, SessionDefaults, SystemManager
-from app.managers.system_manager.plan import TradingPlan, session_config
-from app.runs.store import RunStore
-from app.trading.config import read_config_file
+from app.managers.system_manager import ReplaySession
+from app.runs.folder import RunFolder
 from tests.core.harness import DAY1, DAY2, DAY3, MINUTE, open_ns
+from tests.reliability.carried_out import (
+    REMOTE,
+    Cell,
+    begun,
+    die_on_the_way,
+    killed_and_resumed,
+    tables_of,
+)
 from tests.trading.whole.market import write_market
-from tests.trading.whole.test_determinism import KINDS, config
+from tests.trading.whole.test_determinism import KINDS
 from tests.trading.whole.test_seek import shown
 
-Cell = dict[str, Any]
 ANSWER_S = 60
 DIMENSIONS: dict[str, list[Any]] = {
     "hash_seed": [0, 1, 2],  # PYTHONHASHSEED of the process
@@ -39,10 +45,11 @@ DIMENSIONS: dict[str, list[Any]] = {
     "buffer_rows": [1_000_000, 2, 500],
     "layout": ["a file a day", "a file a symbol", "one file"],
     "subscribers": list(KINDS),
-    "recording": [True, False],
-    # How it is carried out: "killed and resumed" and "over the network" have their place here.
-    "execution": ["inside"],
+    "record": ["kept", "none", "killed and resumed"],
+    "execution": list(REMOTE),
 }
+# What cannot be told of a cell: without a record, and of a session whose process is gone.
+UNTOLD = {"kept": (), "none": ("events", "tables"), "killed and resumed": ("seen",)}
 
 
 def cells(count: int, seed: int) -> list[Cell]:
@@ -126,38 +133,52 @@ PATHS: dict[str, Callable[[ReplaySession, random.Random], None]] = {
 
 
 def play_cell(cell: Cell, layouts: Path, work: Path) -> dict[str, Any]:
-    """The digests of items and events (where recorded), and a hash of all that a trader sees."""
-    work.mkdir()
-    path = work / "run.yaml"
-    path.write_text(json.dumps(config(cell["subscribers"])), "utf-8")
-    file = read_config_file(path)
-    store = RunStore(work / "runs") if cell["recording"] else None
-    plan = TradingPlan(file.config, file.folder, store, report=False, watched=True)
-    defaults = SessionDefaults(
-        speed=0, read_rows=cell["batch_rows"], buffer_rows=cell["buffer_rows"]
-    )
-    manager = SystemManager(str(layouts / cell["layout"]), defaults)
-    try:
-        session = manager.start_session(session_config(file.config, 0, True), plan)
-        with suppress(StateError):  # it came to its end on the way
-            PATHS[cell["path"]](session, random.Random(cell.get("dice", 0)))
-        _finish(session, cell["speed"])
-        status, seen = session.status(), shown(session)
-    finally:
-        manager.close()
-    assert status.error is None, status.error
-    run = None if store is None else store.open(str(status.run)).manifest
+    """The digests of items and events, and hashes of a run's tables and of all that a trader
+    sees; None for what is ``UNTOLD``."""
+    if cell["record"] == "killed and resumed":
+        run: RunFolder | None = killed_and_resumed(cell, layouts, work)
+        assert run is not None
+        state, items, seen = str(run.manifest.state).upper(), run.manifest.digest, None
+    else:
+        with begun(cell, layouts / cell["layout"], work) as session:
+            drive(cell, session)
+            status, seen = session.status(), shown(session)
+        assert status.error is None, status.error
+        state, items = str(status.state), status.digest
+        run = None if status.run is None else RunFolder(work / "runs" / status.run)
     return {
-        "state": str(status.state), "items": status.digest,
-        "events": None if run is None else run.events_digest,
-        "seen": sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest(),
+        "state": state, "items": items,
+        "events": None if run is None else run.manifest.events_digest,
+        "tables": None if run is None else tables_of(run),
+        "seen": seen and sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest(),
     }  # fmt: skip
 
 
+def drive(cell: Cell, session: ReplaySession) -> None:
+    with suppress(StateError):  # it came to its end on the way
+        PATHS[cell["path"]](session, random.Random(cell.get("dice", 0)))
+    _finish(session, cell["speed"])
+
+
+def play_until_killed(cell: Cell, layouts: Path, work: Path) -> None:
+    with begun(cell, layouts / cell["layout"], work) as session:
+        dice = random.Random(cell.get("dice", 0))
+        killer = Thread(target=die_on_the_way, args=(session, dice))
+        killer.start()
+        drive(cell, session)
+        killer.join()
+
+
 def main() -> None:
-    """Cells from standard input, one JSON a line; what they came to, one JSON a line."""
-    layouts, work = map(Path, sys.argv[1:])
+    """Cells from standard input, one JSON a line; what they came to, one JSON a line.
+
+    With ``--dies`` none comes to anything: it is killed on its way.
+    """
+    layouts, work = map(Path, sys.argv[1:3])
+    work.mkdir(parents=True, exist_ok=True)
     for number, line in enumerate(sys.stdin):
+        if sys.argv[3:] == ["--dies"]:
+            play_until_killed(json.loads(line), layouts, work / str(number))
         found = play_cell(json.loads(line), layouts, work / str(number))
         sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()

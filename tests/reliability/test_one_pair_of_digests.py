@@ -23,11 +23,14 @@ def test_every_value_of_every_dimension(tmp_path: Path) -> None:
 
 
 def test_a_difference_would_be_told() -> None:
-    wanted = [cell | {"recording": True} for cell in cells(3, seed=2)]
-    one = {"state": "COMPLETED", "items": "a", "events": "b", "seen": "c"}
+    wanted = [cell | {"record": "kept"} for cell in cells(3, seed=2)]
+    one = {"state": "COMPLETED", "items": "a", "events": "b", "tables": "c", "seen": "d"}
     (line,) = different(list(zip(wanted, [one, one, one | {"events": "x"}], strict=True)))
     assert line.startswith("events: {")
-    (line,) = different(
-        [(wanted[0], one), (wanted[1] | {"recording": False}, one | {"events": None, "seen": "x"})]
-    )
+    unrecorded = wanted[1] | {"record": "none"}
+    other = one | {"events": None, "tables": None, "seen": "x"}
+    (line,) = different([(wanted[0], one), (unrecorded, other)])
     assert line.startswith("seen: {")
+    killed = wanted[2] | {"record": "killed and resumed"}
+    (line,) = different([(wanted[0], one), (killed, one | {"tables": "x", "seen": None})])
+    assert line.startswith("tables: {")
