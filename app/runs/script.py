@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.errors import RequestError
+from app.errors import RequestError, RunError
 from app.runs.folder import RunFolder
 from app.runs.journal import Entry
 from app.runs.manifest import RunState
@@ -62,7 +62,7 @@ def script_of(run: RunFolder, *, to_the_end: bool = False) -> Script:
     """What a run was told from outside, and where it was stopped, or its record ends; not where
     that ends ``to_the_end``, for one that is to go on from there.
 
-    RequestError where it ended before its first day.
+    RequestError where it ended before its first day, RunError where its events are missing.
     """
     manifest, journal = run.manifest, run.journal()
     ids = {strategy.id for strategy in manifest.strategies}
@@ -81,6 +81,8 @@ def script_of(run: RunFolder, *, to_the_end: bool = False) -> Script:
             cues.append(Cue(edges, event))
     if to_the_end:
         return Script(tuple(cues))
+    if not edges and manifest.events:
+        raise RunError(f"run {run.id} cannot be executed: its {manifest.events} events are missing")
     if not edges and manifest.state is not RunState.FAILED:
         raise RequestError(f"run {run.id} did nothing: {manifest.state} before its first day")
     if manifest.state is RunState.INTERRUPTED:

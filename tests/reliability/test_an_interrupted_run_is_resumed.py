@@ -168,7 +168,11 @@ def test_a_strategy_that_decides_otherwise_now_is_a_difference(
     killed: Killed, traded: RunFolder
 ) -> None:
     copy = traded.path / "strategies" / "once.py"
-    copy.write_text(copy.read_text().replace("self.bars == 5", "self.bars == 7"))
+    text = copy.read_text()
+    copy.unlink()
+    with pytest.raises(RunError, match=r"once\.py: is missing; the run cannot be executed"):
+        killed.resume(traded)
+    copy.write_text(text.replace("self.bars == 5", "self.bars == 7"))
     before = bytes_of(traded.path)
     with pytest.raises(RunError, match="is not the file that the run began with"):
         killed.resume(traded)

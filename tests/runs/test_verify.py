@@ -334,6 +334,9 @@ def test_what_has_not_run_is_refused(place: Place, open_store: OpenStore) -> Non
         place.verify(run)
     (run.path / "events.parquet").unlink()
     alter(run, state=RunState.STOPPED)
+    with pytest.raises(RunError, match=r"its \d+ events are missing"):
+        place.verify(run)
+    alter(run, events=0)
     with pytest.raises(RequestError, match="did nothing: stopped before its first day"):
         place.verify(run)
     alter(run, config={"backtest": {"name": "x"}})

@@ -88,8 +88,8 @@ class Resumption:
     def _backtest(
         self, store: RunStore, run: RunFolder, folder: Path, progress: OnProgress | None
     ) -> None:
-        _check_strategies(run)
         config, _ = lay_out(run, folder)
+        _check_strategies(run)
         told = _Told(run)
         plan = TradingPlan(
             config, folder, store, run.manifest.report, queued=run.id, between=told.between,
