@@ -79,7 +79,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def can_post(self) -> bool:
         """Whether a frame would leave at once."""
         open_now = self.handshake_complete and self.conn.state is State.OPEN
-        return open_now and not self.close_sent and self.writable.is_set()
+        gone = self.close_sent or self.transport.is_closing()  # its farewell may not have come yet
+        return open_now and not gone and self.writable.is_set()
 
     def post(self, frame: bytes, text: bool) -> None:
         """Send a frame, where ``can_post``: without a task, and what stands between."""

@@ -18,6 +18,7 @@ from app.catalog.synthetic import (
     is_synthetic_complete,
     write_synthetic,
 )
+from app.errors import CatalogError
 
 HALF_DAY = date(2024, 11, 29)
 
@@ -67,7 +68,7 @@ def test_a_write_that_was_interrupted_is_not_complete(root: Path, tmp_path: Path
     target = tmp_path / "cut"
     target.mkdir()
     (target / "bars_1m").write_text("a file in the way")
-    with pytest.raises(OSError):
+    with pytest.raises(CatalogError, match="bars_1m"):
         write_synthetic(target)
     assert not is_synthetic_complete(target)
     (target / "bars_1m").unlink()
