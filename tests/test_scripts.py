@@ -192,7 +192,7 @@ def test_test_runs_all_checks_and_ci_runs_test(recorded: Path) -> None:
     for script in (".ci/run", "scripts/test"):
         assert run(recorded / script).returncode == 0
         *checks, audit, tests = calls(recorded)
-        assert (checks, tests) == (CHECKS, "python -m pytest -n 2 --dist loadfile")
+        assert (checks, tests) == (CHECKS, "python -m pytest -n 3 --dist loadfile")
         assert audit.startswith("pip-audit --requirement requirements.lock --require-hashes ")
 
 
