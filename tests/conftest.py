@@ -9,12 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from app.api.local import LocalServer
 from app.managers.system_manager import SystemManager
 from settings import load_settings
 
 StartServer = Callable[..., str]
+
+# The same examples at every run: a change is judged by what it changed. New ones are looked for
+# with --hypothesis-profile=search.
+hypothesis_settings.register_profile("fixed", derandomize=True)
+hypothesis_settings.register_profile("search", derandomize=False, print_blob=True)
+hypothesis_settings.load_profile("fixed")
 
 
 @pytest.hookimpl(wrapper=True)

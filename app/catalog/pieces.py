@@ -19,6 +19,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from app.catalog.layout import parse_path
+from app.catalog.location import UNREADABLE
 from app.catalog.schema import (
     check_schema,
     check_symbols,
@@ -98,10 +99,10 @@ def examine(fs: pafs.FileSystem, root: str, path: str, stamp: FileStamp) -> File
             return FileEntry(stamp, _pieces(file, path, full, stamp))
     except CatalogError as error:
         return FileEntry(stamp, error=str(error))
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        return FileEntry(stamp, error=f"{full}: cannot be read as Parquet: {error}")
     except OSError as error:
         return FileEntry(stamp, error=f"{full}: cannot be read: {error}", passing=True)
+    except UNREADABLE as error:
+        return FileEntry(stamp, error=f"{full}: cannot be read as Parquet: {error}")
 
 
 def _pieces(file: pq.ParquetFile, path: str, full: str, stamp: FileStamp) -> list[Piece]:

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from app.catalog.location import UNREADABLE
 from app.catalog.pieces import FileStamp, Piece
 from app.errors import CatalogChangedError, CatalogError
 
 _CACHED_GROUPS = 4
 _CACHED_FOOTERS = 8
 _WHOLE_FILE_BYTES = 8 << 20
-_UNREADABLE = (pa.ArrowException, OSError, KeyError, IndexError)
 
 
 class PieceReader:
@@ -46,7 +46,7 @@ class PieceReader:
         try:
             with self._open(path, piece) as file:
                 table = file.read_row_group(piece.row_group, list(piece.columns), use_threads=False)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self._check_unchanged(path, piece)  # a change says more than what came of it
             raise CatalogError(f"{path}: cannot be read as Parquet: {error}") from error
         self._check_unchanged(path, piece)  # after reading: nothing changes unseen before it

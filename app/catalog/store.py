@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from app.catalog.index import load_index
 from app.catalog.layout import SIDE_DATASETS, parse_path, side_path
-from app.catalog.location import open_filesystem, redact_uri
+from app.catalog.location import UNREADABLE, open_filesystem, redact_uri
 from app.catalog.pieces import Piece
 from app.catalog.reading import PieceReader
 from app.catalog.schema import COLUMNS, table_items
@@ -157,7 +157,7 @@ class Catalog:
     def _items(self, piece: Piece, table: pa.Table, words: Dictionary) -> tuple[Items, Ints | None]:
         try:
             return table_items(piece.dataset, table, words)
-        except (pa.ArrowException, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise CatalogError(
                 f"{self.root}/{piece.path}: row group {piece.row_group + 1} holds values that "
                 f"cannot be: {error}"
@@ -182,7 +182,7 @@ class Catalog:
         try:
             with self.filesystem.open_input_file(path) as source:
                 return pq.read_table(source)
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             raise CatalogError(f"{path}: cannot be read as Parquet: {error}") from error
 
 

@@ -363,7 +363,7 @@ class BacktestConfig(Section):
     execution: ExecutionSection = ExecutionSection()
     """How orders fill, and all costs."""
     strategies: list[StrategySection] = Field(min_length=1)
-    """What trades."""
+    """What trades. They take turns by their ids, whatever their order here."""
     services: ServicesSection = ServicesSection()
     """Where each service runs; the result is the same."""
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from app.catalog.doctor.findings import Findings, Place, Severity
 from app.catalog.layout import parse_path
+from app.catalog.location import UNREADABLE
 from app.catalog.schema import check_schema, known_columns
 from app.errors import CatalogError
 from app.model import Floats, Ints
@@ -89,7 +90,7 @@ def read_rows(
             yield from _chunks(file, path, findings, wanted)
     except CatalogError as error:
         findings.add(Severity.ERROR, "wrong_columns", place, str(error))
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         findings.add(Severity.ERROR, "unreadable", place, " ".join(str(error).split()))
 
 

@@ -13,6 +13,7 @@ import pyarrow.types as pt
 
 from app.catalog.doctor.findings import Findings, Place, Severity
 from app.catalog.layout import parse_path, side_path
+from app.catalog.location import UNREADABLE
 
 _PRICES = ("open", "high", "low", "close")
 _NUMBERS: dict[str, tuple[str, ...]] = {
@@ -66,7 +67,7 @@ def _read(fs: pafs.FileSystem, full: str, place: Place, findings: Findings) -> p
     try:
         with fs.open_input_file(full) as source:
             return pq.read_table(source, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         findings.add(Severity.ERROR, "unreadable", place, " ".join(str(error).split()))
         return None
 

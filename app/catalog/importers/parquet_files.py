@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from app.catalog.importers.report import ImportReport, Progress, no_progress
 from app.catalog.importers.sink import Sink
 from app.catalog.importers.tables import TableFormat, TableReader, relative_name
-from app.catalog.location import open_filesystem, redact_uri
+from app.catalog.location import UNREADABLE, open_filesystem, redact_uri
 from app.catalog.writer import Folders, list_files
 from app.errors import CatalogError
 
@@ -78,12 +78,12 @@ def _open(fs: pafs.FileSystem, path: str, name: str) -> pq.ParquetFile:
     try:
         # Buffered ahead, the whole file would stay in memory until it is closed.
         return pq.ParquetFile(path, filesystem=fs, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise CatalogError(f"{name}: cannot be read as Parquet: {error}") from error
 
 
 def _batches(file: pq.ParquetFile, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
     try:
         yield from file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise CatalogError(f"{name}: cannot be read as Parquet: {error}") from error

@@ -292,3 +292,17 @@ def test_time_is_that_of_what_is_handled(tmp_path: Path) -> None:
         for i in range(3)
     ]  # fmt: skip
     assert DAYS[0].half_day is False
+
+
+@pytest.mark.parametrize("ids", [("a", "b", "c"), ("c", "a", "b")])
+def test_strategies_take_turns_by_their_ids_wherever_their_entries_stand(
+    tmp_path: Path, ids: tuple[str, ...]
+) -> None:
+    source = HEAD + (
+        "class A(Strategy):\n    def on_bar(self, ctx, bar):\n        ctx.order('AAA', 'buy', 1)\n"
+    )
+    stage = Stage()
+    make(stage, tmp_path, dict.fromkeys(ids, source))
+    stage.start()
+    stage.play(bar(0, minute(0), 10, 10, 10, 10))
+    assert [order.strategy_id for order in requested(stage)] == ["a", "b", "c"]

@@ -1,4 +1,4 @@
-"""The strategies' place on the bus: what comes is handed to each, in the configuration's order."""
+"""The strategies' place on the bus: what comes is handed to each, by their ids' order."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class StrategyRunner(BacktestService):
         inside. StrategyError names the file and the line of what cannot be used.
         """
         elsewhere = None if lines is None else partial(RemoteStrategy, lines, event_bus)
-        loaded = load_all(section, folder or Path(), elsewhere, all_inside)
+        in_turn = sorted(section, key=lambda one: one.id)
+        loaded = load_all(in_turn, folder or Path(), elsewhere, all_inside)
         return cls(event_bus, loaded)
 
     def handlers(self) -> Mapping[type, Callable[[Any], None]]:
