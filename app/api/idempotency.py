@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from app.errors import RequestError
@@ -30,6 +31,18 @@ class IdempotencyKeys(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def once(
+        self, key: str | None, request: bytes, begin: Callable[[], asyncio.Future[T]]
+    ) -> asyncio.Future[T]:
+        """The work that ``begin`` makes, unless an equal request with this key made it before."""
+        if key is None:
+            return begin()
+        work = self.find(key, request)
+        if work is None:
+            work = begin()
+            self.keep(key, request, work)
+        return work
 
     def find(self, key: str, request: bytes) -> asyncio.Future[T] | None:
         """The work of an equal request; RequestError where the key stood for another."""

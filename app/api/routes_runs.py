@@ -150,21 +150,16 @@ def _submission(
     services: Services, body: RunStart, key: str | None
 ) -> asyncio.Future[dict[str, Any]]:
     """The run that this call is, queued now unless its key says that it was queued before."""
-    request = orjson.dumps(body.model_dump())
-    if key is not None:
-        known = services.run_keys.find(key, request)
-        if known is not None:
-            return known
-    services.check_open()
     queue = services.runs
 
     def submit() -> dict[str, Any]:
         return run_body(queue.record(queue.submit(body.config, body.set)))
 
-    work = asyncio.ensure_future(asyncio.to_thread(submit))
-    if key is not None:
-        services.run_keys.keep(key, request, work)
-    return work
+    def begin() -> asyncio.Future[dict[str, Any]]:
+        services.check_open()
+        return asyncio.ensure_future(asyncio.to_thread(submit))
+
+    return services.run_keys.once(key, orjson.dumps(body.model_dump()), begin)
 
 
 def run_body(record: RunRecord) -> dict[str, Any]:

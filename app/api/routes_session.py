@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from fastapi import FastAPI, Header, Query
+from fastapi import FastAPI
 from starlette.responses import Response
 
 from app.api.answers import OrjsonResponse, days_body, maybe, plan_body, session_body
@@ -16,7 +14,6 @@ from app.api.answers import day_text as text_of_day
 from app.api.auth import PREFIX
 from app.api.documents import answers
 from app.api.problems import invalid
-from app.api.requests import NUMBER
 from app.api.schemas import (
     Clock,
     CommandAnswer,
@@ -31,28 +28,13 @@ from app.api.schemas import (
 )
 from app.api.services import Services
 from app.api.session_start import misfits, start
+from app.api.work import Act, Key, Wait, begin_work, command_body
 from app.errors import StateError
 from app.managers.system_manager import State
 from app.model import parse_channel
-from app.times import format_time
 
 if TYPE_CHECKING:
-    from app.managers.data_manager.commands import Outcome
     from app.managers.system_manager import ReplaySession
-
-Wait = Annotated[
-    float | None,
-    NUMBER,
-    Query(ge=0, allow_inf_nan=False, description="Seconds to wait; then 202, and it goes on."),
-]
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        max_length=255,
-        description="Repeated calls with one key and body are one command.",
-    ),
-]
 
 
 def add_session_routes(app: FastAPI, services: Services) -> None:
@@ -166,7 +148,13 @@ def add_command_routes(app: FastAPI, services: Services) -> None:
     async def step(body: Step, wait_s: Wait = None, idempotency_key: Key = None) -> Response:
         """From PAUSED, at speed 0, then PAUSED again. A caller that goes away cancels nothing."""
         services.check_wait(wait_s)
-        work = _step_work(services, body, idempotency_key)
+        work = begin_work(
+            services,
+            lambda session: session.step(body.unit, body.count),
+            idempotency_key,
+            orjson.dumps(body.model_dump()),
+            lambda error: _refused_step(error, services.count_work() > 1),
+        )
         done, _ = await asyncio.wait({work}, timeout=wait_s)
         if done:
             return OrjsonResponse(work.result())
@@ -174,31 +162,6 @@ def add_command_routes(app: FastAPI, services: Services) -> None:
         if status.state == "PAUSED":  # accepted: it begins as soon as the command is applied
             status = status._replace(state=State.RUNNING)
         return OrjsonResponse(session_body(status), 202)
-
-
-def _step_work(services: Services, body: Step, key: str | None) -> asyncio.Future[dict[str, Any]]:
-    """The step that this call is, begun now unless its key says that it was begun before."""
-    request = orjson.dumps(body.model_dump())
-    if key is not None:
-        known = services.keys.find(key, request)
-        if known is not None:
-            return known
-    services.check_open()
-    session = services.session()
-    outcome = services.bridge.follow(session.step(body.unit, body.count))
-
-    async def finish() -> dict[str, Any]:
-        try:
-            found = await outcome
-        except StateError as error:
-            raise _refused_step(error, services.count_work() > 1) from error
-        return command_body(session, found) | {"interrupted": found.interrupted}
-
-    work = asyncio.ensure_future(finish())
-    services.hold(work)
-    if key is not None:
-        services.keys.keep(key, request, work)
-    return work
 
 
 def _refused_step(error: StateError, stepping: bool) -> StateError:
@@ -209,19 +172,11 @@ def _refused_step(error: StateError, stepping: bool) -> StateError:
     return StateError("the session is RUNNING; pause it before a step", error.state)
 
 
-async def _command(services: Services, act: Callable[[ReplaySession], Future[Outcome]]) -> Response:
+async def _command(services: Services, act: Act) -> Response:
     services.check_open()
     session = services.session()
     outcome = await services.bridge.follow(act(session))
     return OrjsonResponse(command_body(session, outcome))
-
-
-def command_body(session: ReplaySession, outcome: Outcome) -> dict[str, Any]:
-    """The session after a command, and when that took effect."""
-    command = {
-        "number": outcome.number, "time": format_time(outcome.time_ns), "seq": outcome.seq,
-    }  # fmt: skip
-    return session_body(session.status()) | {"command": command}
 
 
 def _clock_body(session: ReplaySession | None) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from app.api.order_entry import faults, make_request
 from app.api.problems import invalid
 from app.api.requests import WHOLE
 from app.api.routes_data import MOST_ROWS, After, Wait
-from app.api.routes_session import Key
 from app.api.schemas_trading import (
     Account,
     Fills,
@@ -41,6 +40,7 @@ from app.api.schemas_trading import (
     Why,
 )
 from app.api.services import Services
+from app.api.work import Key
 from app.errors import NotFoundError, StateError, nearest
 from app.times import format_time
 from app.trading.events import (
@@ -274,17 +274,13 @@ def _add_command_routes(app: FastAPI, services: Services) -> None:
 
 async def _once(services: Services, body: OrderStart, key: str | None) -> dict[str, Any]:
     """The answer to an order, sent now unless its key says that it was sent before."""
-    request = orjson.dumps(body.model_dump())
-    if key is not None:
-        known = services.keys.find(key, request)
-        if known is not None:
-            return await asyncio.shield(known)
-    session = _live(services)
-    _check_order(session, body)
-    work = asyncio.ensure_future(_send(services, session, body))
-    if key is not None:
-        services.keys.keep(key, request, work)
-    return await asyncio.shield(work)
+
+    def begin() -> asyncio.Future[dict[str, Any]]:
+        session = _live(services)
+        _check_order(session, body)
+        return asyncio.ensure_future(_send(services, session, body))
+
+    return await asyncio.shield(services.keys.once(key, orjson.dumps(body.model_dump()), begin))
 
 
 def _live(services: Services) -> ReplaySession:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import FastAPI
@@ -15,18 +12,13 @@ from app.api.answers import OrjsonResponse, session_body
 from app.api.auth import PREFIX
 from app.api.documents import answers
 from app.api.problems import field_error, invalid
-from app.api.routes_session import Key, Wait, command_body
 from app.api.schemas import Body, Session, StepAnswer
 from app.api.schemas_transport import Price, RunTo, Seek
 from app.api.services import Services
+from app.api.work import Act, Key, Wait, begin_work
 from app.managers.system_manager import State
 from app.times import parse_time_ns
 
-if TYPE_CHECKING:
-    from app.managers.data_manager.commands import Outcome
-    from app.managers.system_manager import ReplaySession
-
-Act = Callable[["ReplaySession"], Future["Outcome"]]
 _ANSWERS = answers(404, 409, 413, 415, 503) | {
     202: {"model": Session, "description": "Still going on; the session as it is."}
 }
@@ -82,34 +74,11 @@ async def _go(
     services: Services, name: str, body: Body, act: Act, wait_s: float | None, key: str | None
 ) -> Response:
     services.check_wait(wait_s)
-    work = _work(services, name, body, act, key)
+    request = name.encode() + orjson.dumps(body.model_dump())
+    work = begin_work(services, act, key, request)
     done, _ = await asyncio.wait({work}, timeout=wait_s)
     if done:
         return OrjsonResponse(work.result())
     # Accepted: it begins as soon as the command is applied.
     status = services.session().status()._replace(state=State.RUNNING)
     return OrjsonResponse(session_body(status), 202)
-
-
-def _work(
-    services: Services, name: str, body: Body, act: Act, key: str | None
-) -> asyncio.Future[dict[str, Any]]:
-    """What this call is, begun now unless its key says that it was begun before."""
-    request = name.encode() + orjson.dumps(body.model_dump())
-    if key is not None:
-        known = services.keys.find(key, request)
-        if known is not None:
-            return known
-    services.check_open()
-    session = services.session()
-    outcome = services.bridge.follow(act(session))
-
-    async def finish() -> dict[str, Any]:
-        found = await outcome
-        return command_body(session, found) | {"interrupted": found.interrupted}
-
-    work = asyncio.ensure_future(finish())
-    services.hold(work)
-    if key is not None:
-        services.keys.keep(key, request, work)
-    return work
