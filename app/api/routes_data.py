@@ -20,7 +20,7 @@ from app.api.data_views import DataViews
 from app.api.documents import ARROW, answers, with_arrow
 from app.api.problems import UnavailableError
 from app.api.requests import NUMBER, WHOLE
-from app.api.schemas import Bars, Catalog, Data, Quality, Quotes, Trades
+from app.api.schemas_data import Bars, Catalog, Data, Quality, Quotes, Trades
 from app.api.services import Services
 from app.errors import CatalogError, RequestError, TimeError
 from app.model import StreamType

@@ -14,7 +14,7 @@ from app.api.answers import day_text as text_of_day
 from app.api.auth import PREFIX
 from app.api.documents import answers
 from app.api.problems import invalid
-from app.api.schemas import (
+from app.api.schemas_session import (
     Clock,
     CommandAnswer,
     Days,

@@ -12,7 +12,8 @@ from app.api.answers import OrjsonResponse, session_body
 from app.api.auth import PREFIX
 from app.api.documents import answers
 from app.api.problems import field_error, invalid
-from app.api.schemas import Body, Session, StepAnswer
+from app.api.schemas import Body
+from app.api.schemas_session import Session, StepAnswer
 from app.api.schemas_transport import Price, RunTo, Seek
 from app.api.services import Services
 from app.api.work import Act, Key, Wait, begin_work

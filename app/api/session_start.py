@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.api.problems import field_error
-from app.api.schemas import SessionStart
+from app.api.schemas_session import SessionStart
 from app.api.services import Services
 from app.catalog.location import redact_uri
 from app.errors import ConfigError

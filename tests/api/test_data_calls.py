@@ -6,7 +6,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from app.api import schemas
+from app.api import schemas_data
 from app.api.documents import ARROW as MEDIA
 from app.times import MINUTE_NS, format_time
 from tests.api.conftest import Fake, start
@@ -39,7 +39,7 @@ def paused(real: httpx.Client) -> httpx.Client:
 
 def test_view_of_all_symbols(paused: httpx.Client) -> None:
     body = paused.get("/session/data").json()
-    schemas.Data.model_validate(body)
+    schemas_data.Data.model_validate(body)
     assert (body["time"], body["epoch"], body["seq"]) == ("2013-10-07T13:30:10Z", 1, 21)
     assert body["trading_day"] == "2013-10-07"
     assert list(body["symbols"]) == ["AIG", "BAC", "BRK/B"]
@@ -70,7 +70,7 @@ def test_bars_of_a_symbol_with_a_slash(played: httpx.Client) -> None:
     for path in ("BRK%2FB", "BRK/B"):
         answer = played.get(f"/session/data/{path}/bars", params={"limit": 2})
         body = answer.json()
-        schemas.Bars.model_validate(body)
+        schemas_data.Bars.model_validate(body)
         assert list(body) == ["symbol", "interval", "time", "bars"]
         assert (body["symbol"], body["interval"]) == ("BRK/B", "1m")
         assert [bar["ts"] for bar in body["bars"]] == [minute(388, 1), minute(389, 1)]
@@ -101,12 +101,12 @@ def test_bars_by_limit_since_day_and_interval(played: httpx.Client) -> None:
 
 def test_ticks_of_the_current_day(paused: httpx.Client) -> None:
     trades = paused.get("/session/data/AIG/trades", params={"limit": 2}).json()
-    schemas.Trades.model_validate(trades)
+    schemas_data.Trades.model_validate(trades)
     assert list(trades) == ["symbol", "time", "trades"]
     assert [t["price"] for t in trades["trades"]] == [10.019, 10.02]
     assert list(trades["trades"][0]) == ["ts", "price", "size", "exchange", "conditions"]
     quotes = paused.get("/session/data/AIG/quotes").json()
-    schemas.Quotes.model_validate(quotes)
+    schemas_data.Quotes.model_validate(quotes)
     assert len(quotes["quotes"]) == 21
     assert quotes["quotes"][0] == {
         "ts": minute(0), "bid": None, "bid_size": None, "ask": 10.1, "ask_size": 2,
@@ -148,10 +148,10 @@ def test_arrow_and_json_tell_the_same(played: httpx.Client) -> None:
 
 def test_quality_and_catalog(played: httpx.Client) -> None:
     quality = played.get("/session/data/AIG/quality").json()
-    schemas.Quality.model_validate(quality)
+    schemas_data.Quality.model_validate(quality)
     assert (quality["day"], quality["quality"], quality["gaps"]) == ("2013-10-08", 100.0, [])
     catalog = played.get("/catalog").json()
-    schemas.Catalog.model_validate(catalog)
+    schemas_data.Catalog.model_validate(catalog)
     assert catalog["symbols"]["BRK/B"] == {
         "bars_1m": {
             "first": minute(0), "last": minute(389, 1), "days": 2, "rows": 780,

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api import schemas
+from app.api import schemas_session
 from app.managers.system_manager import State
 from tests.api.conftest import Fake, start, wait_for
 from tests.api.test_requests import check
@@ -47,9 +47,9 @@ def test_a_session_from_start_to_end(real: httpx.Client) -> None:
     )  # fmt: skip
     assert answer.status_code == 201
     assert answer.headers["location"] == "/api/v1/session"
-    schemas.Session.model_validate(answer.json())
+    schemas_session.Session.model_validate(answer.json())
     done = wait_for(real, "COMPLETED")
-    schemas.Session.model_validate(done)
+    schemas_session.Session.model_validate(done)
     assert list(done) == list(NO_SESSION)
     assert done["progress"]["days_done"] == 2
     assert done["progress"]["items_delivered"] == 2 * 2 * (390 + 78 + 26)
@@ -59,7 +59,7 @@ def test_a_session_from_start_to_end(real: httpx.Client) -> None:
     ]  # fmt: skip
     stopped = real.post("/session/stop").json()
     assert stopped["state"] == "COMPLETED"
-    schemas.CommandAnswer.model_validate(stopped)
+    schemas_session.CommandAnswer.model_validate(stopped)
 
 
 def test_illegal_moves_are_409_with_the_state(real: httpx.Client) -> None:
@@ -114,11 +114,11 @@ def test_wishes_that_cannot_be(
 def test_commands_say_when_they_took_effect(real: httpx.Client) -> None:
     start(real, speed=60, start_paused=True)
     slice_ = real.post("/session/step", json={"unit": "slice", "count": 3}).json()
-    schemas.StepAnswer.model_validate(slice_)
+    schemas_session.StepAnswer.model_validate(slice_)
     assert (slice_["state"], slice_["seq"], slice_["interrupted"]) == ("PAUSED", 3, False)
     assert slice_["command"] == {"number": 1, "time": slice_["time"], "seq": 3}
     speed = real.patch("/session", json={"speed": 360}).json()
-    schemas.CommandAnswer.model_validate(speed)
+    schemas_session.CommandAnswer.model_validate(speed)
     assert (speed["speed"], speed["command"]["number"], speed["command"]["seq"]) == (360, 2, 3)
     assert real.post("/session/resume").json()["command"]["number"] == 3
     paused = real.post("/session/pause").json()
@@ -136,16 +136,16 @@ def test_step_by_day_and_beyond_the_end(real: httpx.Client) -> None:
 
 def test_days_time_and_streams(played: httpx.Client) -> None:
     days = played.get("/session/days").json()
-    schemas.Days.model_validate(days)
+    schemas_session.Days.model_validate(days)
     assert [d["day"] for d in days["days"]] == ["2013-10-07", "2013-10-08"]
     aig = days["days"][0]["symbols"]["AIG"]
     assert (aig["open"], aig["volume"], aig["bars"], aig["quality"]) == (10.0, 114_855, 390, 100.0)
     assert isinstance(aig["volume"], int)
     time = played.get("/time").json()
-    schemas.Clock.model_validate(time)
+    schemas_session.Clock.model_validate(time)
     assert (time["open"], time["close"]) == ("2013-10-08T13:30:00Z", "2013-10-08T20:00:00Z")
     streams = played.get("/streams").json()
-    schemas.Streams.model_validate(streams)
+    schemas_session.Streams.model_validate(streams)
     found = {(s["symbol"], s["stream"]): s["delivered"] for s in streams["streams"]}
     assert found["AIG", "trades"] == 1000
     assert found["BRK/B", "bars_5m"] == 2 * 78
@@ -159,7 +159,7 @@ def test_the_plan_is_what_was_asked_for_filled_in(real: httpx.Client) -> None:
     wish = {"symbols": ["BAC", "AIG"], "start": "2013-10-05", "derived_intervals": [10]}
     session = start(real, **wish, start_paused=True)
     plan = real.get("/session/plan").json()
-    schemas.Plan.model_validate(plan)
+    schemas_session.Plan.model_validate(plan)
     assert (plan["id"], plan["symbols"]) == (session["id"], ["AIG", "BAC"])
     assert plan["streams"] == ["bars_1m", "quotes", "trades"]
     assert (plan["intervals"], plan["trades"]) == (["1m", "10m", "1d"], False)
@@ -185,7 +185,7 @@ def test_step_answers_202_and_goes_on(fake: Fake) -> None:
     session = fake.start(start_paused=True)
     answer = fake.http.post("/session/step?wait_s=0", json={"unit": "day"})
     assert (answer.status_code, answer.json()["state"]) == (202, "RUNNING")
-    schemas.Session.model_validate(answer.json())
+    schemas_session.Session.model_validate(answer.json())
     check(
         fake.http.post("/session/step", json={"unit": "day"}), 409,
         "RUNNING", "a step is going on; pause it or wait",

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from app.api import schemas
+from app.api import schemas_session
 from app.managers.system_manager import State
 from app.times import parse_time_ns
 from tests.api.conftest import Fake, start
@@ -59,7 +59,7 @@ def test_every_slice_in_order(real: httpx.Client, encoding: str) -> None:
     assert frames[-1]["state"] == "COMPLETED"
     if encoding == "json":
         body = {k: v for k, v in frames[-1].items() if k != "type"}
-        schemas.Session.model_validate(body)
+        schemas_session.Session.model_validate(body)
 
 
 def test_only_slices_that_have_a_row(real: httpx.Client) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel
 
-from app.api import schemas, schemas_trading
+from app.api import schemas_session, schemas_trading
 from app.api.local import LocalServer
 from app.managers.system_manager import SystemManager
 from app.managers.system_manager.backtest import BacktestEngine
@@ -59,7 +59,7 @@ def model(path: str) -> type[BaseModel]:
     if path.startswith("/orders/"):
         return schemas_trading.Why if path.endswith("/why") else schemas_trading.OrderAnswer
     models: dict[str, type[BaseModel]] = {
-        "": schemas.Session, "/account": schemas_trading.Account,
+        "": schemas_session.Session, "/account": schemas_trading.Account,
         "/positions": schemas_trading.Positions, "/orders": schemas_trading.Orders,
         "/fills": schemas_trading.Fills, "/signals": schemas_trading.Signals,
     }  # fmt: skip

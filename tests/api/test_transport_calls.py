@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api import schemas
+from app.api import schemas_session
 from app.runs.store import RunStore
 from tests.api.conftest import start, wait_for
 from tests.api.talk import talk
@@ -28,7 +28,7 @@ def go(client: httpx.Client, call: str, status: int = 200, **body: Any) -> Any:
     answer = client.post(f"/session/{call}", json=body)
     assert answer.status_code == status, answer.text
     if status == 200:
-        schemas.StepAnswer.model_validate(answer.json())
+        schemas_session.StepAnswer.model_validate(answer.json())
     return answer.json()
 
 
@@ -115,7 +115,7 @@ def test_keys_and_waiting(real: httpx.Client) -> None:
     assert answer.status_code in (200, 202)
     if answer.status_code == 202:
         assert answer.json()["state"] == "RUNNING"
-        schemas.Session.model_validate(answer.json())
+        schemas_session.Session.model_validate(answer.json())
     assert wait_for(real, "PAUSED")["state"] == "PAUSED"
     check(real.post("/session/seek", json={"time": OPEN}, params={"wait_s": 1e6}), 422, "wait_s")
 
