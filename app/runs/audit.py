@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from app.runs.writer import AuditWriter
 from app.trading.bus import EventBus
-from app.trading.events import DayEndEvent, EquityEvent
+from app.trading.data_events import EquityEvent
+from app.trading.events import DayEndEvent
 from app.trading.service import BacktestService
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from app.model import Ints
-from app.trading.events import EquityEvent
+from app.trading.data_events import EquityEvent
 
 TIME = pa.timestamp("ns", "UTC")
 _TEXT, _NUMBER, _INT, _BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()

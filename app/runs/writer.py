@@ -30,11 +30,11 @@ from app.runs.tables import (
     times,
 )
 from app.times import SECOND_NS
+from app.trading.data_events import EquityEvent
 from app.trading.events import (
     TOPICS,
     DayEndEvent,
     DayOpenEvent,
-    EquityEvent,
     EventBase,
     FillEvent,
     PortfolioStateEvent,

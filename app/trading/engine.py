@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from app.model import Window
 from app.trading.bus import BusError, EventBus, Handler, Phase
+from app.trading.data_events import MarketEvent
 from app.trading.due import Agenda, When
 from app.trading.events import (
     BacktestEndEvent,
@@ -24,7 +25,6 @@ from app.trading.events import (
     DayOpenEvent,
     EventBase,
     FillEvent,
-    MarketEvent,
     ModifyRequestEvent,
     OrderRequestEvent,
     RiskEvaluationTriggerEvent,

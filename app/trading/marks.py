@@ -14,7 +14,7 @@ import numpy as np
 
 from app.model import TRADE_CODE, Flag, Floats, Ints, Window
 from app.trading.adjust import late_prints, spans_split
-from app.trading.events import MarketEvent
+from app.trading.data_events import MarketEvent
 
 
 class Prices(NamedTuple):

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 
 from app.trading.bus import EventBus, Handler, Kind, Phase, Port
 from app.trading.context import RunContext
-from app.trading.events import EquityEvent, EventBase, MarketEvent
+from app.trading.data_events import EquityEvent, MarketEvent
+from app.trading.events import EventBase
 
 
 class BacktestService(ABC):

@@ -25,14 +25,8 @@ ones now and then, and keep several times the longest period.
 from __future__ import annotations
 
 from app.model import Flag
-from app.trading.events import (
-    BarEvent,
-    FillEvent,
-    OrderRejectedEvent,
-    OrderUpdateEvent,
-    QuoteEvent,
-    TradeEvent,
-)
+from app.trading.data_events import BarEvent, QuoteEvent, TradeEvent
+from app.trading.events import FillEvent, OrderRejectedEvent, OrderUpdateEvent
 from app.trading.orders import OrderState, OrderType, Role, Side, TimeInForce
 from app.trading.services.strategy.base import Strategy
 from app.trading.services.strategy.book import OpenOrder

@@ -14,12 +14,11 @@ from app.runs.spec import RunSpec, StrategyFile
 from app.runs.store import RunStore
 from app.runs.writer import AuditWriter
 from app.trading.bus import EventBus, Kind, Phase
+from app.trading.data_events import EquityEvent, MarketEvent
 from app.trading.events import (
     DayEndEvent,
-    EquityEvent,
     EventBase,
     FillEvent,
-    MarketEvent,
     OrderApprovedEvent,
     OrderRejectedEvent,
     OrderRequestEvent,

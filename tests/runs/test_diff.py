@@ -14,7 +14,8 @@ from app.runs.manifest import RunState
 from app.runs.spec import StrategyFile
 from app.runs.store import RunStore
 from app.runs.writer import AuditWriter
-from app.trading.events import EquityEvent, WarningEvent
+from app.trading.data_events import EquityEvent
+from app.trading.events import WarningEvent
 from tests.runs.conftest import OpenStore
 from tests.runs.made import recorded, spec
 from tests.runs.test_writer import curve

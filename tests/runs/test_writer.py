@@ -20,9 +20,9 @@ from app.runs.streams import StreamFile, read_table
 from app.runs.tables import TABLES
 from app.runs.writer import AuditWriter
 from app.trading.bus import HandlerError, Kind
+from app.trading.data_events import EquityEvent
 from app.trading.events import (
     DayEndEvent,
-    EquityEvent,
     EventBase,
     ModifyApprovedEvent,
     OrderApprovedEvent,

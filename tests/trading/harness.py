@@ -27,8 +27,9 @@ from app.model import (
 from app.times import MINUTE_NS
 from app.trading.bus import EventBus, Kind
 from app.trading.context import Close, CorporateAction, Instrument, RunContext
+from app.trading.data_events import EquityEvent
 from app.trading.engine import Engine
-from app.trading.events import EquityEvent, EventBase
+from app.trading.events import EventBase
 from app.trading.service import BacktestService
 
 E = TypeVar("E")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.model import Items
 from app.trading.bus import BusError, EventBus, HandlerError, Phase
 from app.trading.context import CorporateAction
+from app.trading.data_events import MarketEvent
 from app.trading.events import (
     BacktestEndEvent,
     ControlEvent,
@@ -19,7 +20,6 @@ from app.trading.events import (
     DayEndEvent,
     DayOpenEvent,
     FillEvent,
-    MarketEvent,
     OrderRequestEvent,
     RiskEvaluationTriggerEvent,
     ScheduleEvent,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.model import Flag, Items, Window
-from app.trading.events import MarketEvent
+from app.trading.data_events import MarketEvent
 from app.trading.marks import Marks, eligible_prices
 from tests.trading.harness import ELIGIBLE, bar, minute, quote, trade, window
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from app.errors import TapedeckError
 from app.times import format_time
-from app.trading.events import EquityEvent, MarketEvent
+from app.trading.data_events import EquityEvent, MarketEvent
 
 
 class BusError(TapedeckError):

@@ -23,7 +23,7 @@ from app.trading.bus.rounds import Rounds
 from app.trading.bus.subscriber import Subscriber, ThreadedPort
 from app.trading.bus.subscription import AsyncRunner, AsyncSubscription
 from app.trading.context import RunContext
-from app.trading.events import MarketEvent
+from app.trading.data_events import MarketEvent
 
 log = logging.getLogger(__name__)
 

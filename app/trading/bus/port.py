@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from app.trading.bus.barrier import Hold
 from app.trading.bus.errors import BusError, ClosedError, HandlerError, TopicError
-from app.trading.events import MarketEvent
+from app.trading.data_events import MarketEvent
 
 if TYPE_CHECKING:
     from app.trading.bus.rounds import Rounds

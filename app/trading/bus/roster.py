@@ -7,7 +7,7 @@ from threading import Lock
 
 from app.trading.bus.errors import BusError, TopicError
 from app.trading.bus.port import Phase, Port, RemotePort, Scan
-from app.trading.events import MarketEvent
+from app.trading.data_events import MarketEvent
 
 
 class Roster:

@@ -14,7 +14,8 @@ from app.trading.bus.port import Phase, Port, inside
 from app.trading.bus.roster import Roster
 from app.trading.bus.turn import HOLDER, Turn
 from app.trading.bus.watch import Spot, watch
-from app.trading.events import TOPICS, EquityEvent, MarketEvent
+from app.trading.data_events import EquityEvent, MarketEvent
+from app.trading.events import TOPICS
 
 T = TypeVar("T")
 _rank = attrgetter("rank")

@@ -19,7 +19,8 @@ from app.trading.bus import (
     Phase,
     Subscriber,
 )
-from app.trading.events import EquityEvent, MarketEvent, TimerEvent, WarningEvent
+from app.trading.data_events import EquityEvent, MarketEvent
+from app.trading.events import TimerEvent, WarningEvent
 from tests.trading.bus.tools import (
     PATIENCE_S,
     T_NS,

@@ -13,10 +13,10 @@ from app.errors import BehindHorizonError, SessionFailedError, StateError
 from app.model import Window
 from app.times import MINUTE_NS
 from app.trading.bus import BusError, ClosedError, EventBus, Handler, HandlerError, Kind, Phase
+from app.trading.data_events import MarketEvent
 from app.trading.events import (
     BacktestEndEvent,
     EventBase,
-    MarketEvent,
     RiskEvaluationTriggerEvent,
     ScheduleEvent,
     SignalEvent,

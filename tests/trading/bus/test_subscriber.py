@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from app.trading.bus import BusError, ClosedError, HandlerError, Kind, Phase, Subscriber, TopicError
-from app.trading.events import MarketEvent, TimerEvent, WarningEvent
+from app.trading.data_events import MarketEvent
+from app.trading.events import TimerEvent, WarningEvent
 from tests.trading.bus.tools import PATIENCE_S, T_NS, Running, Texts, make_bus, timer, warning
 from tests.trading.harness import trade, window
 

@@ -17,7 +17,8 @@ from app.trading.bus import (
     Phase,
     TopicError,
 )
-from app.trading.events import MarketEvent, TimerEvent, WarningEvent
+from app.trading.data_events import MarketEvent
+from app.trading.events import TimerEvent, WarningEvent
 from tests.trading.bus.tools import (
     PATIENCE_S,
     T_NS,

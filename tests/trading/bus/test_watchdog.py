@@ -17,7 +17,8 @@ from app.trading.bus.barrier import Barrier
 from app.trading.bus.errors import HandlerInterrupt
 from app.trading.bus.turn import Turn
 from app.trading.bus.watch import Looks, Spot, Watch
-from app.trading.events import MarketEvent, TimerEvent, WarningEvent
+from app.trading.data_events import MarketEvent
+from app.trading.events import TimerEvent, WarningEvent
 from tests.trading.bus.tools import (
     PATIENCE_S,
     T_NS,

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from app.model import Items
 from app.trading.bus import EventBus, Kind, Phase
+from app.trading.data_events import MarketEvent
 from app.trading.events import (
     CancelRequestEvent,
     EventBase,
     FillEvent,
-    MarketEvent,
     ModifyApprovedEvent,
     OrderApprovedEvent,
     OrderUpdateEvent,

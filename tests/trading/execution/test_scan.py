@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.model import Items, Window
-from app.trading.events import MarketEvent
+from app.trading.data_events import MarketEvent
 from tests.trading.execution.kit import Pit, order
 from tests.trading.harness import bar, minute, trade, window
 

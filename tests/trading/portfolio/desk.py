@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any, Self
 
 from app.trading.bus import EventBus, Phase
+from app.trading.data_events import MarketEvent
 from app.trading.events import (
     CashEvent,
     FillEvent,
-    MarketEvent,
     PortfolioStateEvent,
     PositionState,
     RoundTripEvent,

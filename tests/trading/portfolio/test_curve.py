@@ -17,7 +17,8 @@ from app.model import Flag, Items, Window, join_items
 from app.times import SECOND_NS
 from app.trading.bus import Phase
 from app.trading.context import CorporateAction
-from app.trading.events import FillEvent, MarketEvent, PortfolioStateEvent
+from app.trading.data_events import MarketEvent
+from app.trading.events import FillEvent, PortfolioStateEvent
 from app.trading.sections import PortfolioSection
 from app.trading.values import market_values
 from tests.trading.harness import (

@@ -13,9 +13,9 @@ from msgspec.structs import asdict
 from app.model import Flag, Items
 from app.trading.bus import EventBus, Phase
 from app.trading.context import CorporateAction
+from app.trading.data_events import MarketEvent
 from app.trading.events import (
     DayOpenEvent,
-    MarketEvent,
     OrderRequestEvent,
     PortfolioStateEvent,
     PositionState,

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from app.trading.bus import EventBus, Phase
+from app.trading.data_events import MarketEvent
 from app.trading.events import (
     CancelRequestEvent,
     EventBase,
     FillEvent,
-    MarketEvent,
     OrderApprovedEvent,
     OrderRequestEvent,
     OrderUpdateEvent,

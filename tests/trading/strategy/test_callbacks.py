@@ -14,7 +14,7 @@ import pytest
 from app.model import Flag
 from app.times import format_time
 from app.trading.bus import HandlerError, Kind
-from app.trading.events import BarEvent, MarketEvent, QuoteEvent, TradeEvent
+from app.trading.data_events import BarEvent, MarketEvent, QuoteEvent, TradeEvent
 from app.trading.services.strategy import StrategyRunner
 from tests.trading.harness import DAYS, Stage, bar, minute, quote, trade
 from tests.trading.strategy.support import HEAD, Broker, make, section, strategy

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from app.model import Items
 from app.trading.bus import Phase
 from app.trading.context import Close, CorporateAction
+from app.trading.data_events import MarketEvent
 from app.trading.events import (
     BacktestStartEvent,
-    MarketEvent,
     OrderRejectedEvent,
     OrderRequestEvent,
     SignalEvent,

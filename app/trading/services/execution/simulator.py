@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 from app.trading.bus import EventBus, Phase
+from app.trading.data_events import MarketEvent
 from app.trading.events import (
     CancelRequestEvent,
     CorporateActionEvent,
     DayEndEvent,
     DayOpenEvent,
-    MarketEvent,
     ModifyApprovedEvent,
     OrderApprovedEvent,
     OrderRejectedEvent,

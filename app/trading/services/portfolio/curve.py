@@ -12,7 +12,7 @@ from decimal import Decimal
 import numpy as np
 
 from app.model import Floats, Ints
-from app.trading.events import EquityEvent
+from app.trading.data_events import EquityEvent
 from app.trading.services.portfolio.rows import MarkRows
 from app.trading.services.portfolio.sequences import CASH_ONLY, Step, rows_of_marks, with_steps
 from app.trading.values import MICRO, market_values, micros

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from app.trading.bus import EventBus, Phase
+from app.trading.data_events import EquityEvent, MarketEvent
 from app.trading.events import (
     BacktestEndEvent,
     BacktestStartEvent,
@@ -20,9 +21,7 @@ from app.trading.events import (
     ControlEvent,
     CorporateActionEvent,
     DayEndEvent,
-    EquityEvent,
     FillEvent,
-    MarketEvent,
     PositionState,
     RoundTripEvent,
     StaleSymbolEvent,

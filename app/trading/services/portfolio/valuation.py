@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 
 from app.model import Window
-from app.trading.events import EquityEvent, MarketEvent
+from app.trading.data_events import EquityEvent, MarketEvent
 from app.trading.marks import Marks
 from app.trading.services.portfolio.curve import Curve
 from app.trading.services.portfolio.excursions import Excursions

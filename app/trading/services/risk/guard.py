@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.model import Window
-from app.trading.events import MarketEvent, PortfolioStateEvent
+from app.trading.data_events import MarketEvent
+from app.trading.events import PortfolioStateEvent
 from app.trading.marks import Marks
 from app.trading.services.risk.equity import Equity
 from app.trading.services.risk.halts import LossLimits

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from app.trading.events import (
-    BarEvent,
-    FillEvent,
-    OrderRejectedEvent,
-    OrderUpdateEvent,
-    QuoteEvent,
-    TradeEvent,
-)
+from app.trading.data_events import BarEvent, QuoteEvent, TradeEvent
+from app.trading.events import FillEvent, OrderRejectedEvent, OrderUpdateEvent
 
 if TYPE_CHECKING:
     from app.trading.services.strategy.ctx import Context

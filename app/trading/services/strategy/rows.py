@@ -10,7 +10,7 @@ import numpy as np
 
 from app.day_table import Grid
 from app.model import QUOTE_CODE, TRADE_CODE, Ints, Items, pick_items
-from app.trading.events import BarEvent, QuoteEvent, TradeEvent
+from app.trading.data_events import BarEvent, QuoteEvent, TradeEvent
 from app.trading.services.strategy.columns import bar_starts
 
 BARS, TRADES, QUOTES = range(3)  # kinds

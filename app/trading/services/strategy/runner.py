@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from app.trading.bus import EventBus, Phase
+from app.trading.data_events import MarketEvent
 from app.trading.events import (
     BacktestEndEvent,
     BacktestStartEvent,
@@ -18,7 +19,6 @@ from app.trading.events import (
     DayOpenEvent,
     EventBase,
     FillEvent,
-    MarketEvent,
     OrderApprovedEvent,
     OrderRejectedEvent,
     OrderUpdateEvent,

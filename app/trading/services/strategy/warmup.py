@@ -12,7 +12,7 @@ import numpy as np
 from app.model import Ints, Items, join_items, pick_items
 from app.times import DAY_NS, MINUTE_NS, SECOND_NS
 from app.trading.adjust import adjust_splits
-from app.trading.events import BarEvent
+from app.trading.data_events import BarEvent
 from app.trading.sections import WarmupSection
 from app.trading.services.strategy.columns import bar_starts, interval_minutes
 from app.trading.services.strategy.loading import StrategyError
