@@ -9,7 +9,7 @@ clock thread (``BacktestClockWorker``, at speed > 0) moves now between slices.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from threading import Condition, Lock, Thread, current_thread
 from typing import Any
@@ -26,7 +26,8 @@ from app.managers.data_manager.merge import StreamStats, stream_stats
 from app.managers.data_manager.playback import Act
 from app.managers.data_manager.player import Player
 from app.managers.data_manager.session_data import SessionData
-from app.managers.data_manager.worker import OverError, WindowWorker
+from app.managers.data_manager.window_wait import WindowWait
+from app.managers.data_manager.worker import WindowWorker
 from app.managers.lifecycle import ENDED, State
 from app.managers.time_manager import TimeManager, View, Wall
 from app.model import Dictionary
@@ -97,7 +98,9 @@ class BacktestStreamCoordinator(Feeding):
         self._at_end: Ending | None = None
         self._start_paused = start_paused
         self._stopping = False
-        self.waits = False  # within a window, for somebody outside
+        self.window_wait = WindowWait(
+            self._changed, time_manager, self._wall, self._control, lambda: self.over, self._tell
+        )
         self._clock_thread: Thread | None = None
         self._worker = self._make_worker(False)
 
@@ -120,6 +123,11 @@ class BacktestStreamCoordinator(Feeding):
         """Where the session stands."""
         with self._changed:
             return self._control.place
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is delivered."""
+        return self._stopping or self.error is not None
 
     @property
     def delivers(self) -> bool:
@@ -208,7 +216,7 @@ class BacktestStreamCoordinator(Feeding):
         waits for somebody outside."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self.waits or self.state is not State.STARTING, timeout_s
+                lambda: self.window_wait.waits or self.state is not State.STARTING, timeout_s
             )
             return self.state
 
@@ -323,59 +331,6 @@ class BacktestStreamCoordinator(Feeding):
         """A number for a command that is carried out elsewhere (stop)."""
         return self._control.next_number()
 
-    # -- for a worker that waits, within a window ----------------------------------------------
-
-    def wait_for(self, ready: Callable[[], object], timeout_s: float) -> bool:
-        """On the merge thread, until ``ready``; False after ``timeout_s`` of RUNNING.
-
-        Pauses, resumes and changes of speed take effect meanwhile; all else waits for the window's
-        end. OverError where the session ends.
-        """
-        left_ns = int(timeout_s * SECOND_NS)
-        while True:
-            with self._changed:
-                if ready():
-                    return True
-                if self.over:
-                    raise OverError
-                begun = self.state is not State.STARTING
-                applied = self._control.apply(within_window=True) if begun else []
-                changes = list(dict.fromkeys(applied))
-                if not changes:
-                    left_ns = self._wait_within(left_ns)
-                    if left_ns <= 0:
-                        return bool(ready())
-                    continue
-            self._control.flush()
-            for why in changes:
-                self._ensure_clock_thread()
-                self._player.tell(why)
-
-    def _wait_within(self, left_ns: int) -> int:
-        """Until something has changed; what is left then. Only a session that runs counts it."""
-        counts = self.state in (State.RUNNING, State.STARTING)
-        began_ns = self._wall.now_ns()
-        self.waits = True
-        if self.state is State.STARTING:
-            self._changed.notify_all()  # who waits for the start need not
-        self._wall.wait(self._changed, began_ns + left_ns if counts else None)
-        self.waits = False
-        return left_ns - (self._wall.now_ns() - began_ns) if counts else left_ns
-
-    def pause_now(self) -> None:
-        """On the merge thread, within a window: PAUSED from here on, unless it was so."""
-        with self._changed:
-            if self.state is not State.RUNNING:
-                return
-            self._control.halt()
-        self._control.flush()
-        self._player.tell("state")
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more is delivered."""
-        return self._stopping or self.error is not None
-
     # -- the threads -------------------------------------------------------------------------
 
     def _make_worker(self, again: bool) -> Thread:
@@ -427,8 +382,12 @@ class BacktestStreamCoordinator(Feeding):
         if self._control.run_calls():
             with self._changed:
                 self._player.note_due()
+        self._tell(changes)
+
+    def _tell(self, changes: Iterable[str]) -> None:
+        """Answer who asked, and tell of the changes, each once: it tells the state after all."""
         self._control.flush()
-        for why in changes:  # each once: what it tells is the state after all
+        for why in changes:
             self._ensure_clock_thread()
             self._player.tell(why)
 

@@ -126,7 +126,7 @@ class SessionBuilder:
         desk = None
         if self._plan is not None:
             for chair in (self._plan.chairs or {}).values():
-                chair.bind(coordinator)
+                chair.bind(coordinator.window_wait)
             desk = open_desk(
                 self._plan, config, self._catalog, data, book, coordinator.delivered_words,
                 lambda: coordinator.view.digest,

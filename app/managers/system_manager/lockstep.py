@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
 from threading import Lock
 from typing import NamedTuple, Protocol
 
 from app.errors import RequestError, StateError
-from app.managers.time_manager import View
+from app.managers.data_manager.window_wait import WindowWait
 from app.times import format_time
 from app.trading.services.strategy.line import (
     Ack,
@@ -64,22 +63,6 @@ class Wire(Protocol):
 Message = Ack | Read | Left
 
 
-class Waiter(Protocol):
-    """The merge thread's way to wait within a window; see the coordinator."""
-
-    def wait_for(self, ready: Callable[[], object], timeout_s: float) -> bool: ...
-
-    def wake(self) -> None: ...
-
-    def pause_now(self) -> None: ...
-
-    @property
-    def over(self) -> bool: ...
-
-    @property
-    def view(self) -> View: ...
-
-
 class Chair:
     """One strategy's place; a ``Line`` of the engine."""
 
@@ -88,7 +71,7 @@ class Chair:
         self._lock = Lock()
         self._wire: Wire | None = None
         self._terms: Terms | None = None
-        self._waiter: Waiter | None = None
+        self._waiter: WindowWait | None = None
         self._inbox: deque[Message] = deque()
         self._opening: Opening | None = None
         self._asked: tuple[int, Turn] | None = None  # what is to be answered
@@ -146,7 +129,7 @@ class Chair:
 
     # -- on the merge thread -------------------------------------------------------------------
 
-    def bind(self, waiter: Waiter) -> None:
+    def bind(self, waiter: WindowWait) -> None:
         """Another execution is built; it is the one that asks from now on."""
         with self._lock:
             self._waiter, self._opening, self._asked = waiter, None, None
@@ -194,7 +177,7 @@ class Chair:
             except RequestError as error:
                 self._refuse(str(error), number)
 
-    def _next(self, waiter: Waiter, turn: Turn) -> Message | Lost:
+    def _next(self, waiter: WindowWait, turn: Turn) -> Message | Lost:
         """What is heard next; Lost where the policy gives the client up."""
         inbox = self._inbox
         while True:
