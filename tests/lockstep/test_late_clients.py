@@ -127,6 +127,7 @@ def test_a_strategy(host: Host, policy: str, gone: bool) -> None:
             assert ended["error"] is None
         else:
             host.wait_for("PAUSED")
+            assert host.post("pause").status_code == 409  # refused at once, too
             assert host.post("resume").json()["state"] == "RUNNING"
             host.wait_for("PAUSED")  # still nobody answers
             assert host.post("stop").json()["state"] == "STOPPED"

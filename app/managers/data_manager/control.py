@@ -54,6 +54,11 @@ class Control:
     def has_commands(self) -> bool:
         return bool(self._commands)
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether somebody is to be answered by ``flush``: what was applied, or refused."""
+        return bool(self._answers)
+
     def next_number(self) -> int:
         """A number for a command that is carried out elsewhere (stop); any thread."""
         with self._changed:

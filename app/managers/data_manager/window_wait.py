@@ -53,7 +53,7 @@ class WindowWait:
                     raise OverError
                 begun = self._control.state is not State.STARTING
                 changes = self._control.apply(within_window=True) if begun else []
-                if not changes:
+                if not self._control.has_answers:
                     left_ns = self._wait(left_ns)
                     if left_ns <= 0:
                         return bool(ready())
