@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from app.api.answers import Names, data_body, session_body, symbol_bodies
 from app.api.clients import Client, Encoded, Frame, Pending
 from app.api.conflation import Conflation
-from app.api.few import FEW_ROWS, encode_window
+from app.api.few import encode_window
 from app.api.frames import Codec, Slices, encode_slices
 from app.api.groups import Groups, Tuned
 from app.api.holds import HoldGate
 from app.api.lockstep import Lockstep
+from app.api.mailbox import Mailbox
 from app.api.messages import (
     TRY_LATER,
     RefusalError,
@@ -24,9 +23,9 @@ from app.api.messages import (
     Subscription,
     subscription_of,
 )
-from app.api.tap import Asked, Changed, Delivered, News, Opened, SessionTap
+from app.api.tap import Asked, Changed, News, Opened, SessionTap
 from app.api.waiting import ENDED, LoopBridge
-from app.api.windows import PIECE_ROWS, Ring, join, pieces
+from app.api.windows import Ring, pieces
 from app.model import Window
 
 if TYPE_CHECKING:
@@ -58,15 +57,9 @@ class Hub:
         self.lockstep = Lockstep(
             bridge, patience_s=lockstep_s, policy=lockstep_policy, names=self._named
         )
-        self._bridge = bridge
+        self._mailbox = Mailbox(bridge, self._work_off)
         self._rates = rates
         self._client_bytes = client_bytes
-        self._lock = Lock()
-        self._inbox: deque[tuple[News, int]] = deque()
-        self._posted = False
-        self._news = asyncio.Event()
-        self._resting = False  # the task has nothing to do
-        self._task: asyncio.Task[None] | None = None
         self._session: ReplaySession | None = None
         self._names: Names | None = None
         self._ended: SessionStatus | None = None  # its last status, once its end was told
@@ -89,64 +82,27 @@ class Hub:
         session.attach(SessionTap(session, self, self.gate, barrier, self._rates))
 
     def hand_over(self, news: News, rows: int) -> None:
-        """Put it in the inbox; the loop is woken once for all that it finds there."""
+        """Put it in the mailbox; any thread."""
         self.gate.add_backlog(rows)
-        with self._lock:
-            self._inbox.append((news, rows))
-            wake = not self._posted
-            self._posted = True
-        if wake and not self._bridge.post(self._look):
-            with self._lock:
-                self._posted = False  # no loop yet: ``start`` looks into the inbox
+        self._mailbox.put(news, rows)
 
     # -- life ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to work off the inbox, on the running loop."""
-        self._news.set()
-        self._task = asyncio.get_running_loop().create_task(self._pump(), name="stream pump")
+        """Begin to work off what comes, on the running loop."""
+        self._mailbox.start()
 
     async def close(self, settle_s: float) -> None:
         """Give what was delivered ``settle_s`` seconds to leave, then stop."""
-        task, self._task = self._task, None
-        if task is None:
-            return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.hand_over(Asked(done), 0)
-        await asyncio.wait({done, task}, timeout=settle_s, return_when="FIRST_COMPLETED")
+        await self._mailbox.settle(settle_s)
         waits = {asyncio.ensure_future(client.drained()) for client in self.clients}
         if waits:
             _, late = await asyncio.wait(waits, timeout=settle_s)
             for wait in late:
                 wait.cancel()
-        task.cancel()
-        await asyncio.wait({task})
+        await self._mailbox.stop()
 
-    def _look(self) -> None:
-        """Work off what is little at once: to wake the task costs as much."""
-        with self._lock:
-            little = bool(self._inbox) and self._inbox[0][1] <= FEW_ROWS
-        batch = self._take() if little and self._resting else None
-        if batch is not None:
-            for _ in self._worked_off(*batch):
-                pass
-        with self._lock:
-            self._posted = bool(self._inbox)
-        if self._posted:
-            self._news.set()
-
-    async def _pump(self) -> None:
-        while True:
-            self._resting = True
-            await self._news.wait()
-            self._resting = False
-            self._news.clear()
-            while batch := self._take():
-                for _ in self._worked_off(*batch):
-                    await asyncio.sleep(0)  # others get their turn between two pieces
-                await asyncio.sleep(0)
-
-    def _worked_off(self, news: News, rows: int) -> Iterator[None]:
+    def _work_off(self, news: News, rows: int) -> Iterator[None]:
         """Piece by piece."""
         try:
             yield from self._handle(news, rows)
@@ -154,25 +110,6 @@ class Hub:
             log.exception("the stream could not pass on %s", type(news).__name__)
             for client in self.clients:  # whoever stayed would miss it and not know
                 client.cut_off(1011, "internal error")
-
-    def _take(self) -> tuple[News, int] | None:
-        """The next news; consecutive small windows come as one."""
-        with self._lock:
-            if not self._inbox:
-                self._posted = False
-                return None
-            news, rows = self._inbox.popleft()
-            if not isinstance(news, Delivered):
-                return news, rows
-            windows = [news.window]
-            while self._inbox and rows < PIECE_ROWS:
-                after, more = self._inbox[0]
-                if not isinstance(after, Delivered) or rows + more > PIECE_ROWS:
-                    break
-                windows.append(after.window)
-                rows += more
-                self._inbox.popleft()
-        return news._replace(window=join(windows)), rows
 
     def _handle(self, news: News, rows: int) -> Iterator[None]:
         try:
