@@ -118,19 +118,7 @@ def add_data_routes(app: FastAPI, services: Services) -> None:
         """`broken` has a sentence for each file that cannot be used."""
         if after is not None or wait_s is not None:
             await services.polled(request, after, wait_s)
-        try:
-            catalog = await asyncio.to_thread(services.manager.catalog)
-            found, broken = await asyncio.to_thread(catalog.summary), catalog.broken_files
-        except CatalogError as error:
-            raise UnavailableError(f"the catalog cannot be read: {error}") from error
-        return OrjsonResponse({"symbols": {
-            symbol: {
-                name: {"first": maybe(e.first_ns), "last": maybe(e.last_ns), "days": e.days,
-                       "rows": e.rows}
-                for name, e in datasets.items()
-            }
-            for symbol, datasets in found.items()
-        }, "broken": broken})  # fmt: skip
+        return OrjsonResponse(await asyncio.to_thread(_catalog_body, services))
 
 
 def add_item_routes(app: FastAPI, services: Services) -> None:
@@ -150,15 +138,6 @@ def add_item_routes(app: FastAPI, services: Services) -> None:
         answer = session.bars(symbol, interval, limit, since_ns, on_day, adjust is not None)
         return await _answer(request, answer, interval)
 
-    async def ticks(
-        request: Request, kind: StreamType, symbol: str, limit: int, since: str | None,
-        day: str | None, after: int | None, wait_s: float | None,
-    ) -> Response:  # fmt: skip
-        since_ns, on_day = _since(since), _day(day)
-        session = await services.polled(request, after, wait_s)
-        answer = session.ticks(symbol, kind, limit, since_ns, on_day)
-        return await _answer(request, answer)
-
     @app.get(
         PREFIX + "/session/data/{symbol:path}/trades", response_model=Trades, tags=["data"],
         summary="The newest trades of the running day", responses=with_arrow(answers(404, 409)),
@@ -168,9 +147,10 @@ def add_item_routes(app: FastAPI, services: Services) -> None:
         since: Since = None, day: Day = None,
         after: After = None, wait_s: Wait = None,
     ) -> Response:  # fmt: skip
-        return await ticks(
-            request, StreamType.TRADE, symbol, limit, since, day, after, wait_s
-        )  # fmt: skip
+        since_ns, on_day = _since(since), _day(day)
+        session = await services.polled(request, after, wait_s)
+        answer = session.ticks(symbol, StreamType.TRADE, limit, since_ns, on_day)
+        return await _answer(request, answer)
 
     @app.get(
         PREFIX + "/session/data/{symbol:path}/quotes", response_model=Quotes, tags=["data"],
@@ -181,9 +161,29 @@ def add_item_routes(app: FastAPI, services: Services) -> None:
         since: Since = None, day: Day = None,
         after: After = None, wait_s: Wait = None,
     ) -> Response:  # fmt: skip
-        return await ticks(
-            request, StreamType.QUOTE, symbol, limit, since, day, after, wait_s
-        )  # fmt: skip
+        since_ns, on_day = _since(since), _day(day)
+        session = await services.polled(request, after, wait_s)
+        answer = session.ticks(symbol, StreamType.QUOTE, limit, since_ns, on_day)
+        return await _answer(request, answer)
+
+
+def _catalog_body(services: Services) -> dict[str, Any]:
+    try:
+        catalog = services.manager.catalog()
+        found, broken = catalog.summary(), catalog.broken_files
+    except CatalogError as error:
+        raise UnavailableError(f"the catalog cannot be read: {error}") from error
+    symbols = {
+        symbol: {
+            name: {
+                "first": maybe(e.first_ns), "last": maybe(e.last_ns), "days": e.days,
+                "rows": e.rows,
+            }
+            for name, e in datasets.items()
+        }
+        for symbol, datasets in found.items()
+    }  # fmt: skip
+    return {"symbols": symbols, "broken": broken}
 
 
 def _names(symbols: str | None) -> list[str] | None:

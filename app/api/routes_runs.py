@@ -65,7 +65,7 @@ _STOPPING: dict[int | str, dict[str, Any]] = {
 
 
 def add_run_routes(app: FastAPI, services: Services) -> None:
-    """Start, list, read and end runs."""
+    """Start, resume and end runs."""
     queue = services.runs
 
     @app.post(
@@ -78,6 +78,34 @@ def add_run_routes(app: FastAPI, services: Services) -> None:
         await asyncio.wait({work})  # a caller that goes away cancels nothing
         found = work.result()
         return OrjsonResponse(found, 202, {"Location": f"{PREFIX}/runs/{found['id']}"})
+
+    @app.post(
+        PREFIX + "/runs/{id}/resume", status_code=202, response_model=Run, tags=["runs"],
+        summary="Execute an interrupted run again", responses=answers(404, 409, 503),
+    )  # fmt: skip
+    async def resume_run(id: RunId) -> Response:
+        """To its end, told what it was told before. 409 where it was not interrupted.
+
+        What was recorded stays until the new record is complete and begins the same.
+        """
+        services.check_open()
+        found = await asyncio.to_thread(lambda: run_body(queue.record(queue.resume(id))))
+        return OrjsonResponse(found, 202)
+
+    @app.delete(
+        PREFIX + "/runs/{id}", response_model=Run, tags=["runs"],
+        summary="Cancel a run, or remove one that has ended",
+        responses=_STOPPING | answers(404, 409, 503),
+    )  # fmt: skip
+    async def delete_run(id: RunId, only: Only = None) -> Response:
+        """One that waits or runs is stopped, and stays; one that has ended is removed."""
+        found = await asyncio.to_thread(_end, queue, id, only)
+        return OrjsonResponse(found, 200 if RunState(found["state"]).final else 202)
+
+
+def add_run_reading_routes(app: FastAPI, services: Services) -> None:
+    """List and read runs, and what can be run."""
+    queue = services.runs
 
     @app.get(
         PREFIX + "/runs", response_model=Runs, tags=["runs"], summary="The runs of the store",
@@ -105,19 +133,6 @@ def add_run_routes(app: FastAPI, services: Services) -> None:
         page = await asyncio.to_thread(_report, queue, id)
         return HTMLResponse(page, headers={POLICY: REPORT_POLICY})
 
-    @app.post(
-        PREFIX + "/runs/{id}/resume", status_code=202, response_model=Run, tags=["runs"],
-        summary="Execute an interrupted run again", responses=answers(404, 409, 503),
-    )  # fmt: skip
-    async def resume_run(id: RunId) -> Response:
-        """To its end, told what it was told before. 409 where it was not interrupted.
-
-        What was recorded stays until the new record is complete and begins the same.
-        """
-        services.check_open()
-        found = await asyncio.to_thread(lambda: run_body(queue.record(queue.resume(id))))
-        return OrjsonResponse(found, 202)
-
     @app.get(
         PREFIX + "/runs/{id}/equity", response_model=EquityCurve, tags=["runs"],
         summary="A run's equity curve", responses=answers(404, 503),
@@ -134,16 +149,6 @@ def add_run_routes(app: FastAPI, services: Services) -> None:
         """The YAML files of TAPEDECK_CONFIGS_DIR; none where it is not set."""
         names = await asyncio.to_thread(list_server_configs, services.settings)
         return OrjsonResponse({"configs": names})
-
-    @app.delete(
-        PREFIX + "/runs/{id}", response_model=Run, tags=["runs"],
-        summary="Cancel a run, or remove one that has ended",
-        responses=_STOPPING | answers(404, 409, 503),
-    )  # fmt: skip
-    async def delete_run(id: RunId, only: Only = None) -> Response:
-        """One that waits or runs is stopped, and stays; one that has ended is removed."""
-        found = await asyncio.to_thread(_end, queue, id, only)
-        return OrjsonResponse(found, 200 if RunState(found["state"]).final else 202)
 
 
 def _submission(

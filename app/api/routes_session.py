@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def add_session_routes(app: FastAPI, services: Services) -> None:
-    """Create, read and stop a session; its days, clock and streams."""
+    """Create and read a session; its days and its plan."""
     manager = services.manager
 
     @app.post(
@@ -87,12 +87,16 @@ def add_session_routes(app: FastAPI, services: Services) -> None:
         """Symbols, intervals, and the calendar's days from the first to the last."""
         return OrjsonResponse(plan_body(services.session()))
 
+
+def add_clock_routes(app: FastAPI, services: Services) -> None:
+    """Where the clock stands, and what is read ahead of it."""
+
     @app.get(
         PREFIX + "/time", response_model=Clock, tags=["session"],
         summary="Simulated time and the exchange's hours", responses=answers(),
     )  # fmt: skip
     async def get_time() -> Response:
-        return OrjsonResponse(_clock_body(manager.session))
+        return OrjsonResponse(_clock_body(services.manager.session))
 
     @app.get(
         PREFIX + "/streams", response_model=Streams, tags=["session"],
@@ -138,6 +142,10 @@ def add_command_routes(app: FastAPI, services: Services) -> None:
             return OrjsonResponse(session_body(None) | {"command": None})
         outcome = await asyncio.to_thread(session.stop)
         return OrjsonResponse(command_body(session, outcome))
+
+
+def add_step_route(app: FastAPI, services: Services) -> None:
+    """The command that takes its time."""
 
     @app.post(
         PREFIX + "/session/step", response_model=StepAnswer, tags=["session"],

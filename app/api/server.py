@@ -27,9 +27,14 @@ from app.api.headers import SecurityHeaders
 from app.api.page import add_page
 from app.api.requests import BodyLimit, StrictRoute
 from app.api.routes_data import add_data_routes, add_item_routes
-from app.api.routes_runs import add_run_routes
+from app.api.routes_runs import add_run_reading_routes, add_run_routes
 from app.api.routes_server import add_server_routes
-from app.api.routes_session import add_command_routes, add_session_routes
+from app.api.routes_session import (
+    add_clock_routes,
+    add_command_routes,
+    add_session_routes,
+    add_step_route,
+)
 from app.api.routes_trading import add_trading_routes
 from app.api.routes_transport import add_transport_routes
 from app.api.services import Services
@@ -77,11 +82,14 @@ def create_app(settings: Settings, manager: SystemManager) -> FastAPI:
     app.state.services = services
     problems.install(app)
     add_session_routes(app, services)
+    add_clock_routes(app, services)
     add_command_routes(app, services)
+    add_step_route(app, services)
     add_transport_routes(app, services)
     add_item_routes(app, services)
     add_data_routes(app, services)
     add_run_routes(app, services)
+    add_run_reading_routes(app, services)
     add_trading_routes(app, services)
     add_server_routes(app, services)
     add_stream_route(app, services)

@@ -75,14 +75,7 @@ def open_desk(
         intervals=(1, *resolved.derived_intervals),
     )
     if plan.store is None:
-        return TradingDesk(
-            config,
-            plan.folder,
-            context,
-            watched=plan.watched,
-            lines=plan.chairs,
-            all_inside=plan.all_inside,
-        )
+        return _desk(plan, context, None)
     settings = {
         "market_close_grace_seconds": resolved.calendar.grace_s, "tick_keep_rows": data.keep_ticks,
     }  # fmt: skip
@@ -93,15 +86,7 @@ def open_desk(
         plan.store, handle, config, context, market, digest, plan.report, told=plan.watched
     )
     try:
-        return TradingDesk(
-            config,
-            plan.folder,
-            context,
-            record,
-            watched=plan.watched,
-            lines=plan.chairs,
-            all_inside=plan.all_inside,
-        )
+        return _desk(plan, context, record)
     except BaseException as error:
         record.finished("failed", f"{type(error).__name__}: {error}", resolved.look_back_ns)
         raise
