@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from app.api.local import LocalServer
 from app.managers.system_manager import SystemManager
 from settings import load_settings
+from tests.client.small_catalog import write_small_catalog
 
 StartServer = Callable[..., str]
 
@@ -49,6 +50,12 @@ def real_data() -> Path:
     if not (folder / "parquet").is_dir():
         pytest.skip(f"no real market data in {folder}; name its folder in TAPEDECK_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog of two symbols and two days."""
+    return write_small_catalog(tmp_path_factory.mktemp("catalog"))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from settings import load_settings
 from tests.api.fake_manager import FakeManager, FakeSession
 from tests.api.small_catalog import build
 from tests.api.talk import START
+from tests.api.trading_place import Place
 from tests.conftest import StartServer
 
 
@@ -71,6 +72,14 @@ def played(real: httpx.Client) -> httpx.Client:
     start(real)
     wait_for(real, "COMPLETED")
     return real
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A server with a session that trades."""
+    one = Place(tmp_path_factory.mktemp("trading"))
+    yield one
+    one.close()
 
 
 def start(client: httpx.Client, **more: Any) -> Any:

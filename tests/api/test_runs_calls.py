@@ -22,7 +22,8 @@ from app.runs.store import RunStore
 from tests.api.talk import START
 from tests.api.test_requests import check
 from tests.conftest import StartServer
-from tests.runs.jobs import settings_for, until, write_catalog
+from tests.runs.jobs import settings_for, write_catalog
+from tests.until import until
 
 
 class Served:

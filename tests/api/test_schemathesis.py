@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.api.small_catalog import build
 from tests.api.talk import START
-from tests.api.test_trading_calls import CONFIG, STRATEGY
+from tests.api.trading_place import CONFIG, STRATEGY
 from tests.conftest import StartServer
 
 

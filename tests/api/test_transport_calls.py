@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from app.runs.store import RunStore
 from tests.api.conftest import start, wait_for
 from tests.api.talk import talk
 from tests.api.test_requests import check
-from tests.api.test_trading_calls import Place
+from tests.api.trading_place import Place
 
 OPEN = "2013-10-07T13:30:00Z"
 
@@ -188,15 +187,7 @@ def test_a_held_lossless_client_does_not_hold_a_seek(real: httpx.Client) -> None
         assert go(real, "seek", time=at(50))["epoch"] == 2
 
 
-@pytest.fixture(scope="module")
-def trading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    one = Place(tmp_path_factory.mktemp("trading"))
-    yield one
-    one.close()
-
-
-def test_a_session_that_trades(trading: Place) -> None:
-    place = trading
+def test_a_session_that_trades(place: Place) -> None:
     run = place.begin(record=True)["run"]
     fill = go(place.http, "run-to", until="fill")
     assert fill["time"] == at(4)  # the signal of 13:33

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from app.catalog.layout import day_path
 from app.catalog.store import Catalog
 from app.model import Dictionary, Items
-from app.times import DAY_NS, MINUTE_NS, parse_time_ns
+from app.times import DAY_NS, MINUTE_NS, format_time, parse_time_ns
 
 DAYS = (date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4))
 OPEN_NS = parse_time_ns("2024-01-02T14:30:00Z")
@@ -104,6 +104,19 @@ def rows_of(catalog: Catalog, dataset: str, symbol: str) -> tuple[Items, list[di
             | {"texts": texts}
         )
     return items, named
+
+
+def imported(folder: Path, relative: str) -> pa.Table:
+    """A file of the catalog that was written to ``out``."""
+    return pq.read_table(folder / "out" / relative, partitioning=None)
+
+
+def times(found: pa.Table) -> list[str]:
+    return [format_time(t) for t in found.column("ts").cast(pa.int64()).to_pylist()]
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 class WatchedFiles(pafs.FileSystemHandler):  # type: ignore[misc]

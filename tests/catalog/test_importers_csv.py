@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from app.catalog.importers import Example, ImportReport, import_csv
 from app.errors import CatalogError, RequestError
 from app.times import format_time
+from tests.catalog.made import imported, times
 
 BARS = "ts,open,high,low,close,volume\n"
 UTC_TIME = "2024-03-08T14:30:00Z"
@@ -32,14 +32,6 @@ def bring(folder: Path, source: Path, **options: Any) -> ImportReport:
     return report
 
 
-def table(folder: Path, relative: str) -> pa.Table:
-    return pq.read_table(folder / "out" / relative, partitioning=None)
-
-
-def times(found: pa.Table) -> list[str]:
-    return [format_time(t) for t in found.column("ts").cast(pa.int64()).to_pylist()]
-
-
 def one_bar(ts: str, rest: str = "1,2,0.5,1.5,100") -> str:
     return f"{ts},{rest}\n"
 
@@ -52,7 +44,7 @@ def test_bars_are_sorted_and_split_by_trading_date(tmp_path: Path) -> None:
         one_bar("2024-03-11T13:30:00Z"),
     ]
     report = bring(tmp_path, put(tmp_path, "ABC.csv", BARS + "".join(rows)))
-    found = table(tmp_path, "bars_1m/symbol=ABC/date=2024-03-08.parquet")
+    found = imported(tmp_path, "bars_1m/symbol=ABC/date=2024-03-08.parquet")
     assert times(found) == ["2024-03-08T14:30:00Z", "2024-03-08T14:31:00Z", "2024-03-09T00:59:00Z"]
     assert found.schema.names == ["ts", "open", "high", "low", "close", "volume", "vwap"]
     assert found.schema.field("ts").type == pa.timestamp("ns", "UTC")
@@ -76,11 +68,11 @@ def test_columns_time_and_symbol_are_mapped(tmp_path: Path) -> None:
         tmp_path, put(tmp_path, "all.csv", text), columns=columns, delimiter=";",
         time_format="%d.%m.%Y %H:%M", stamped="end",
     )  # fmt: skip
-    found = table(tmp_path, "bars_1m/symbol=BRK%2FB/date=2024-03-08.parquet")
+    found = imported(tmp_path, "bars_1m/symbol=BRK%2FB/date=2024-03-08.parquet")
     assert times(found) == ["2024-03-08T14:30:00Z"]  # 09:31 is the end of the bar of 09:30
     assert found.column("volume").to_pylist() == [0.25]
     assert found.column("vwap").to_pylist() == [1.25]
-    other = table(tmp_path, "bars_1m/symbol=X%20Y/date=2024-03-08.parquet")
+    other = imported(tmp_path, "bars_1m/symbol=X%20Y/date=2024-03-08.parquet")
     assert other.schema.field("volume").type == pa.int64()
     assert other.column("vwap").to_pylist() == [None]
 
@@ -95,13 +87,13 @@ def test_without_header_columns_have_numbers(tmp_path: Path) -> None:
     source = put(tmp_path, "X.csv", "1709908200,1,2,0.5,1.5,100\n")
     columns = {"ts": "1", "open": "2", "high": "3", "low": "4", "close": "5", "volume": "6"}
     bring(tmp_path, source, columns=columns, header=False, time_format="s")
-    assert times(table(tmp_path, "bars_1m/symbol=X/date=2024-03-08.parquet")) == [UTC_TIME]
+    assert times(imported(tmp_path, "bars_1m/symbol=X/date=2024-03-08.parquet")) == [UTC_TIME]
 
 
 def test_a_time_zone_may_be_another_than_the_exchange(tmp_path: Path) -> None:
     source = put(tmp_path, "X.csv", BARS + one_bar("2024-03-08 15:30:00"))
     bring(tmp_path, source, time_format="iso", time_zone="Europe/Berlin")
-    assert times(table(tmp_path, "bars_1m/symbol=X/date=2024-03-08.parquet")) == [UTC_TIME]
+    assert times(imported(tmp_path, "bars_1m/symbol=X/date=2024-03-08.parquet")) == [UTC_TIME]
 
 
 def test_every_rejected_row_is_counted_by_its_reason_with_examples(tmp_path: Path) -> None:
@@ -123,7 +115,7 @@ def test_every_rejected_row_is_counted_by_its_reason_with_examples(tmp_path: Pat
     report = bring(tmp_path, put(tmp_path, "X.csv", text))
     assert report.rejected.by_reason == dict.fromkeys(bad, 1)
     assert report.rows_written == 1
-    found = table(tmp_path, "bars_1m/symbol=X/date=2024-03-08.parquet")
+    found = imported(tmp_path, "bars_1m/symbol=X/date=2024-03-08.parquet")
     assert found.column("close").to_pylist() == [1.5]
     rows = {reason: report.rejected.examples[reason][0].row for reason in bad}
     assert list(rows.values()) == list(range(3, 15))  # the header is row 1
@@ -178,7 +170,7 @@ def test_clock_changes_are_rejected_or_decided_and_counted(tmp_path: Path) -> No
         "time that came twice (clock put back), taken as the first": 2,
         "time that came twice (clock put back), taken as the second": 1,
     }
-    assert times(table(tmp_path, "bars_1m/symbol=X/date=2024-11-03.parquet")) == [
+    assert times(imported(tmp_path, "bars_1m/symbol=X/date=2024-11-03.parquet")) == [
         "2024-11-03T05:30:00Z",
         "2024-11-03T06:00:00Z",
     ]
@@ -198,7 +190,7 @@ def test_trades_keep_their_order_and_optional_columns(tmp_path: Path) -> None:
     assert report.rejected.by_reason == {
         "neither true nor false": 1, "not open or close": 1, "not a whole number": 1,
     }  # fmt: skip
-    found = table(tmp_path, "trades/symbol=X/date=2024-03-08.parquet").to_pydict()
+    found = imported(tmp_path, "trades/symbol=X/date=2024-03-08.parquet").to_pydict()
     assert found["price"] == [6.0, 5.0, 5.0]  # identical trades are real
     assert found["updates_last"] == [False, True, True]
     assert found["suspicious"] == [True, False, False]
@@ -223,7 +215,7 @@ def test_quotes_may_lack_a_whole_side(tmp_path: Path) -> None:
         "quote side with only a price or only a size": 1,
         "not B or A": 1,
     }
-    found = table(tmp_path, "quotes/symbol=X/date=2024-03-08.parquet")
+    found = imported(tmp_path, "quotes/symbol=X/date=2024-03-08.parquet")
     assert found.to_pydict()["ask_size"] == [None, 7.5]
     assert found.schema.names[-2:] == ["exchange", "side"]
 
@@ -232,11 +224,11 @@ def test_a_fraction_anywhere_makes_all_sizes_of_the_symbol_fractional(tmp_path: 
     text = BARS + one_bar("2024-03-08T14:30:00Z") + one_bar("2024-03-11T14:30:00Z", "1,1,1,1,0.5")
     source = put(tmp_path, "X.csv", text)
     bring(tmp_path, source)
-    first = table(tmp_path, "bars_1m/symbol=X/date=2024-03-08.parquet")
+    first = imported(tmp_path, "bars_1m/symbol=X/date=2024-03-08.parquet")
     assert first.schema.field("volume").type == pa.float64()
     whole = put(tmp_path, "Y.csv", BARS + one_bar(UTC_TIME))
     bring(tmp_path, whole, fractional_sizes=True)
-    second = table(tmp_path, "bars_1m/symbol=Y/date=2024-03-08.parquet")
+    second = imported(tmp_path, "bars_1m/symbol=Y/date=2024-03-08.parquet")
     assert second.schema.field("volume").type == pa.float64()
 
 
@@ -346,7 +338,7 @@ def test_duplicates_are_found_across_the_pieces_of_a_great_day(tmp_path: Path) -
     source = put(tmp_path, "X.csv", BARS + "".join(again))
     report = bring(tmp_path, source, time_format="s", zone="UTC", memory_rows=300)
     assert report.rejected.by_reason == {"duplicate bar, equal": 1441}
-    found = table(tmp_path, "bars_1m/symbol=X/date=2024-03-08.parquet")
+    found = imported(tmp_path, "bars_1m/symbol=X/date=2024-03-08.parquet")
     assert found.column("close").to_pylist() == list(range(1440))
 
 

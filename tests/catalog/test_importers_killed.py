@@ -14,6 +14,7 @@ import pytest
 
 from app.catalog.build import build_catalog
 from app.catalog.importers import import_csv, import_lean, import_parquet
+from tests.catalog.made import files
 
 PROJECT = Path(__file__).parents[2]
 
@@ -67,10 +68,6 @@ def make_source(folder: Path, kind: str) -> None:
         ts = pa.array(seconds[::-1], pa.timestamp("s", "UTC"))
         table = pa.table({"ts": ts, "price": [1.0] * 20, "size": [1] * 20, "symbol": ["X"] * 20})
         pq.write_table(table, folder / "trades" / "all.parquet")
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "lean", "build"])

@@ -18,7 +18,8 @@ from app.catalog.importers import Example, ImportReport, import_lean
 from app.catalog.importers.lean_conditions import trade_eligibility
 from app.catalog.importers.lean_factors import corporate_actions, read_factor_rows
 from app.errors import CatalogError, NotFoundError
-from app.times import format_time, parse_time_ns
+from app.times import parse_time_ns
+from tests.catalog.made import imported, times
 
 OPEN_MS = 34_200_000  # 09:30
 
@@ -44,21 +45,13 @@ def bring(folder: Path, **options: Any) -> ImportReport:
     return report
 
 
-def table(folder: Path, relative: str) -> pa.Table:
-    return pq.read_table(folder / "out" / relative, partitioning=None)
-
-
-def times(found: pa.Table) -> list[str]:
-    return [format_time(t) for t in found.column("ts").cast(pa.int64()).to_pylist()]
-
-
 def test_minute_bars(tmp_path: Path) -> None:
     put(
         tmp_path / "in", "minute/abc/20240308_trade.zip",
         f"{OPEN_MS + 60_000},12500,12600,12400,12550,300\n{OPEN_MS},10000,10000,10000,10000,100\n",
     )  # fmt: skip
     report = bring(tmp_path)
-    found = table(tmp_path, "bars_1m/symbol=ABC/date=2024-03-08.parquet")
+    found = imported(tmp_path, "bars_1m/symbol=ABC/date=2024-03-08.parquet")
     assert times(found) == ["2024-03-08T14:30:00Z", "2024-03-08T14:31:00Z"]
     assert found.column("open").to_pylist() == [1.0, 1.25]
     assert found.column("volume").to_pylist() == [100, 300]
@@ -75,9 +68,9 @@ def test_milliseconds_are_of_the_wall_clock_on_days_of_a_clock_change(tmp_path: 
         text = "".join(f"{h * hour}{rest}" for h in (1, 2, 4))
         put(tmp_path / "in", f"minute/abc/{day}_trade.zip", text)
     report = bring(tmp_path)
-    forward = table(tmp_path, "bars_1m/symbol=ABC/date=2024-03-10.parquet")
+    forward = imported(tmp_path, "bars_1m/symbol=ABC/date=2024-03-10.parquet")
     assert times(forward) == ["2024-03-10T06:00:00Z", "2024-03-10T08:00:00Z"]
-    back = table(tmp_path, "bars_1m/symbol=ABC/date=2024-11-03.parquet")
+    back = imported(tmp_path, "bars_1m/symbol=ABC/date=2024-11-03.parquet")
     assert times(back) == ["2024-11-03T05:00:00Z", "2024-11-03T07:00:00Z", "2024-11-03T09:00:00Z"]
     assert report.rejected.by_reason == {"time that the clock never showed (put forward)": 1}
     assert report.notes.total == 1
@@ -121,7 +114,7 @@ def test_trades_carry_what_they_update(tmp_path: Path) -> None:
     assert report.rejected.by_reason == {
         "conditions that are no bit mask": 1, "neither true nor false": 1,
     }  # fmt: skip
-    found = table(tmp_path, "trades/symbol=ABC/date=2024-03-08.parquet").to_pydict()
+    found = imported(tmp_path, "trades/symbol=ABC/date=2024-03-08.parquet").to_pydict()
     assert found["size"] == [100, 101, 102, 103, 104, 105, 107]
     assert found["conditions"] == ["1", "40", "80", "80000001", "4000000", None, "1"]
     assert found["updates_last"] == [True, True, True, False, False, True, False]
@@ -192,13 +185,13 @@ def test_quotes_carry_the_other_side_forward(tmp_path: Path) -> None:
     assert report.rejected.by_reason == {
         "suspicious quote": 1, "quote without a side": 1, "null": 1, "neither true nor false": 1,
     }  # fmt: skip
-    found = table(tmp_path, "quotes/symbol=ABC/date=2024-03-08.parquet").to_pydict()
+    found = imported(tmp_path, "quotes/symbol=ABC/date=2024-03-08.parquet").to_pydict()
     assert found["bid"] == [None, 1.0, 1.0, 1.001, 1.001]
     assert found["bid_size"] == [None, 7, 7, 8, 8]
     assert found["ask"] == [1.01, 1.01, 1.02, 1.009, 1.008]
     assert found["ask_size"] == [5, 5, 6, 4, 3]
     assert found["side"] == ["A", "B", "A", None, "A"]
-    seven = table(tmp_path, "quotes/symbol=ABC/date=2024-03-11.parquet")  # without condition
+    seven = imported(tmp_path, "quotes/symbol=ABC/date=2024-03-11.parquet")  # without condition
     assert seven.column("bid").to_pylist() == [1.0]
 
 
@@ -210,7 +203,7 @@ def test_daily(tmp_path: Path) -> None:
     ]  # fmt: skip
     put(tmp_path / "in", "daily/abc.zip", "\n".join(rows))
     report = bring(tmp_path)
-    found = table(tmp_path, "daily/symbol=ABC/daily.parquet")
+    found = imported(tmp_path, "daily/symbol=ABC/daily.parquet")
     assert found.schema.field("date").type == pa.date32()
     assert found.to_pylist() == [
         {"date": day, "open": 1.0, "high": 1.1, "low": 0.9, "close": 1.05, "volume": 1000}
@@ -226,7 +219,7 @@ def test_daily(tmp_path: Path) -> None:
 def test_daily_with_fractional_volume(tmp_path: Path) -> None:
     put(tmp_path / "in", "daily/abc.zip", "20240308 00:00,1,1,1,1,1.5\n")
     bring(tmp_path)
-    found = table(tmp_path, "daily/symbol=ABC/daily.parquet")
+    found = imported(tmp_path, "daily/symbol=ABC/daily.parquet")
     assert found.column("volume").to_pylist() == [1.5]
 
 
@@ -249,7 +242,7 @@ def test_factor_files(tmp_path: Path) -> None:
     put(tmp_path / "in", "factor_files/one.csv", "20501231,1,1,0\n")
     put(tmp_path / "in", "factor_files/none.csv", "20140101,1,1,1\n20501231,1,1,0\n")
     report = bring(tmp_path)
-    found = table(tmp_path, "corporate_actions/symbol=ABC/actions.parquet").to_pylist()
+    found = imported(tmp_path, "corporate_actions/symbol=ABC/actions.parquet").to_pylist()
     monday = date(2014, 6, 9)  # the first trading day after Friday
     share = 0.9 / 0.9045
     assert found == [

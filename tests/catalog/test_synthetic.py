@@ -19,6 +19,7 @@ from app.catalog.synthetic import (
     write_synthetic,
 )
 from app.errors import CatalogError
+from tests.catalog.made import files
 
 HALF_DAY = date(2024, 11, 29)
 
@@ -33,10 +34,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(root: Path, dataset: str, symbol: str, day: date) -> pa.Table:
     path = root / dataset / f"symbol={symbol}" / f"date={day}.parquet"
     return pq.read_table(path, partitioning=None)
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(

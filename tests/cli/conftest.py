@@ -1,4 +1,4 @@
-"""The command line as a user calls it, and a small catalog to call it on."""
+"""The command line as a user calls it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,8 @@ from typer.testing import CliRunner, Result
 
 from app.cli import cli, show
 from settings import Settings
-from tests.client.small_catalog import write_small_catalog
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="session")
-def small_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A catalog of two symbols and two days."""
-    return write_small_catalog(tmp_path_factory.mktemp("catalog"))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tests.cli.conftest import Run
 from tests.cli.served import COMMAND, environment
 from tests.client.small_catalog import DAYS, write_broken
 from tests.runs.jobs import ONCE
+from tests.until import until
 
 WAITS = """import time
 from pathlib import Path
@@ -185,7 +186,8 @@ def test_signals_stop_the_run_which_is_recorded(
         command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        wait_for(tmp_path / "began", process)
+        began = tmp_path / "began"
+        until(lambda: began.exists() or process.poll() is not None, "the first bar")
         process.send_signal(number)
         output, errors = process.communicate(timeout=30)
     found = json.loads(output)
@@ -193,11 +195,6 @@ def test_signals_stop_the_run_which_is_recorded(
     assert "Traceback" not in errors
     manifest = json.loads((Path(found["folder"]) / "manifest.json").read_text())
     assert manifest["state"] == "stopped"
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    while not path.exists():
-        assert process.poll() is None, process.stderr and process.stderr.read()
 
 
 # -- looked over -------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from app.runs.manifest import Artifact, Manifest, RunState, hash_file, write_man
 from app.runs.store import RunStore
 from tests.cli.conftest import Run
 from tests.conftest import StartServer
-from tests.runs.jobs import settings_for, until, write_catalog, write_configs
+from tests.runs.jobs import settings_for, write_catalog, write_configs
 from tests.runs.made import recorded, spec
+from tests.until import until
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tests.client.small_catalog import write_small_catalog
 from tests.conftest import StartServer
 
 PREFIX = "/api/v1"
@@ -139,12 +138,6 @@ def script() -> Iterator[Script]:
             server.should_exit = True
             thread.join(10)
     assert not thread.is_alive()
-
-
-@pytest.fixture(scope="session")
-def small_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A catalog of two symbols and two days."""
-    return write_small_catalog(tmp_path_factory.mktemp("catalog"))
 
 
 @pytest.fixture

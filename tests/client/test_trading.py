@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from app.client import AsyncTapedeck, ServerProblem, Tapedeck
-from tests.api.test_trading_calls import CASH, SHARES, TO_OPEN, Place
+from tests.api.trading_place import CASH, SHARES, TO_OPEN, Place
 
 
 @pytest.fixture(scope="module")

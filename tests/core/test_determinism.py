@@ -197,7 +197,7 @@ class Holding(Recorder):
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.002])
 def test_slow_and_fast_upkeep(catalog: Path, truth: str, delay_s: float) -> None:
-    dice = random.Random(3)
+    dice = random.Random(3)  # delays at random are what is tested: none may matter
     with open_session(
         catalog, with_rows(64), before_upkeep=lambda: time.sleep(dice.random() * delay_s), **RANGE
     ) as (_, _, session):

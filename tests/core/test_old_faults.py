@@ -167,7 +167,7 @@ def test_end_of_day_races_the_last_bar(tmp_path: Path) -> None:
     """The 15:59 bar belongs to its own day, with a slow upkeep thread too."""
     for day in (DAY1, DAY2):
         write(tmp_path, "bars_1m", "AAA", day, session_bars(day))
-    hostile = random.Random(7)
+    hostile = random.Random(7)  # delays at random are what is tested: none may matter
     with open_session(
         tmp_path, with_rows(13), end=str(DAY2), history_days=0,
         before_upkeep=lambda: time.sleep(hostile.random() / 200),

@@ -19,7 +19,7 @@ from app.managers.system_manager import SystemManager
 from settings import load_settings
 from tests.api.small_catalog import build
 from tests.api.talk import START
-from tests.api.test_trading_calls import CONFIG, STRATEGY
+from tests.api.trading_place import CONFIG, STRATEGY
 
 ROOT = Path(__file__).parents[2]
 DECK = ROOT / "deck"

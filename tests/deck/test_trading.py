@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.api.test_trading_calls import CONFIG, STRATEGY
+from tests.api.trading_place import CONFIG, STRATEGY
 from tests.deck.conftest import NextPage, Served, press
 
 

@@ -30,6 +30,7 @@ from tests.lockstep.played import Host, Player
 from tests.reliability.deck import let_go
 from tests.reliability.killed import came_to
 from tests.trading.whole.test_determinism import STRATEGIES, config
+from tests.until import until
 
 Cell = dict[str, Any]
 CLASSES = {"brackets": "Brackets", "reverting": "Reverting"}
@@ -106,9 +107,11 @@ def _manager(cell: Cell, catalog: Path) -> SystemManager:
 def die_on_the_way(session: ReplaySession, dice: random.Random) -> None:
     """SIGKILL to this process somewhere in a session's course, or at its end. Blocks."""
     part, lag_s = dice.random(), dice.random() * 0.01
-    while session.status().progress.fraction < part and not session.ended:
-        time.sleep(0.001)
-    time.sleep(lag_s)
+    until(
+        lambda: session.status().progress.fraction >= part or session.ended,
+        f"{part:.0%} of the session", every_s=0.001,
+    )  # fmt: skip
+    time.sleep(lag_s)  # anywhere between two of the looks: any moment is to be survived
     os.kill(os.getpid(), signal.SIGKILL)
 
 

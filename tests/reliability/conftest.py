@@ -8,21 +8,32 @@ from pathlib import Path
 import pytest
 
 from settings import Settings
-from tests.api.conftest import fake, impatient
+from tests.api.conftest import fake, impatient, place
 from tests.api.test_auth import locked
 from tests.cli.conftest import run
-from tests.client.small_catalog import write_small_catalog
 from tests.conftest import StartServer
 from tests.reliability.deck import Deck
+from tests.reliability.killed import Bench
 from tests.runs.jobs import settings_for, write_configs
 
-__all__ = ["fake", "impatient", "locked", "run"]  # servers over a fake session, and the commands
+__all__ = [
+    "fake",
+    "impatient",
+    "locked",
+    "place",
+    "run",
+]  # servers over a fake session, and the commands
 
 
 @pytest.fixture(scope="session")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def catalog(small_catalog: Path) -> Path:
     """Two symbols and two days; never changed."""
-    return write_small_catalog(tmp_path_factory.mktemp("reliability"))
+    return small_catalog
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"))
 
 
 @pytest.fixture

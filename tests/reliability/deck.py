@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from app.managers.system_manager.verify_process import Answer, VerifyJob, execut
 from app.runs.folder import RunFolder
 from app.runs.journal import Entry
 from app.runs.store import RunStore
+from tests.until import until
 
 PLAIN = {"symbols": ["AIG"], "start": "2013-10-07", "end": "2013-10-08", "speed": 0}
 
@@ -64,11 +64,12 @@ class Deck:
 
     def until(self, state: str) -> Any:
         """Ask for the session until it is in this state."""
-        end_s = time.monotonic() + 60
-        while (found := self("GET", "/session"))["state"] != state:
-            assert time.monotonic() < end_s, found
-            time.sleep(0.01)
-        return found
+
+        def found() -> Any:
+            session = self("GET", "/session")
+            return session if session["state"] == state else None
+
+        return until(found, state)
 
     def run(self, run_id: str) -> RunFolder:
         return self.store.open(run_id)

@@ -68,7 +68,7 @@ def kill_at(process: Process, shows: Shows, work: Work, moment: Moment) -> bool:
     else:
         due_s = (_until(process, shows) or 0.0) + moment.part * work.during_s
     _until(process, lambda: (cpu_s(process) or due_s) >= due_s)
-    time.sleep(moment.lag_s)
+    time.sleep(moment.lag_s)  # at random: CPU time stands still while a process waits
     return kill(process)
 
 

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +14,8 @@ import httpx
 
 from tests.api.talk import START
 from tests.cli.served import COMMAND, ROOT, base_url
+from tests.until import WAIT_S, until
 
-WAIT_S = 60.0
 SLACK_KB = 60_000  # what an allocator keeps, and the first use of things, take
 KEY_OF_HANDSHAKE = b"dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -34,15 +33,6 @@ def use_of(pid: int) -> Use:
     fields = dict(line.split(":", 1) for line in lines)
     files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     return Use(int(fields["Threads"]), files, int(fields["VmRSS"].split()[0]))
-
-
-def until(reached: Callable[[], Any], what: str = "it", limit_s: float = WAIT_S) -> Any:
-    """The first answer that is true."""
-    end_s = time.monotonic() + limit_s
-    while not (found := reached()):
-        assert time.monotonic() < end_s, f"{what} did not come about"
-        time.sleep(0.02)
-    return found
 
 
 class ServerProcess:

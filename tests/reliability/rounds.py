@@ -18,8 +18,9 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.api.small_catalog import build
 from tests.api.talk import START, talk
-from tests.api.test_trading_calls import CONFIG, STRATEGY
-from tests.reliability.place import ServerProcess, frame, reset, until
+from tests.api.trading_place import CONFIG, STRATEGY
+from tests.reliability.place import ServerProcess, frame, reset
+from tests.until import until
 
 MINUTES = 120  # of each of the two days
 TEXT, PING = 1, 9

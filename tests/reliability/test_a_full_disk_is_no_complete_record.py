@@ -20,11 +20,6 @@ from tests.reliability.deck import PLAIN, Deck
 from tests.reliability.killed import CLI, Bench, bytes_of, expect
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("disk"))
-
-
 def full_at(most_bytes: int) -> Callable[[], None]:
     """For a process: no file of it grows beyond so many bytes. The hard limit stays."""
 

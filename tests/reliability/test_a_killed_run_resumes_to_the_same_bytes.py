@@ -11,11 +11,6 @@ from tests.reliability.killed import DEEDS, LATE, Bench, deed_of
 from tests.reliability.moments import Moment
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("killed"))
-
-
 @pytest.mark.parametrize("name", DEEDS)
 def test_killed_in_its_middle(bench: Bench, name: str, tmp_path: Path) -> None:
     deed = deed_of(bench, name)

@@ -29,7 +29,7 @@ from tests.client.small_catalog import DAYS, bar_table, day_path_of, write
 from tests.conftest import StartServer
 from tests.reliability.deck import PLAIN, Deck, let_go, names
 from tests.reliability.killed import bytes_of, came_to
-from tests.runs.jobs import until
+from tests.until import until
 
 ORDER = {"symbol": "AIG", "side": "buy", "quantity": 5}
 

@@ -17,15 +17,8 @@ from tests.api.conftest import Fake
 from tests.api.small_catalog import build
 from tests.api.talk import rows_of, talk
 from tests.api.test_slow_clients import WINDOWS, playing
-from tests.reliability.place import (
-    ServerProcess,
-    close_code,
-    frame,
-    open_stream,
-    reset,
-    rest_of,
-    until,
-)
+from tests.reliability.place import ServerProcess, close_code, frame, open_stream, reset, rest_of
+from tests.until import until
 
 SUBSCRIBE = json.dumps({"action": "subscribe", "channels": ["bars_1m", "status"]}).encode()
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.api.small_catalog import build
 from tests.api.talk import START
-from tests.api.test_trading_calls import Place
+from tests.api.trading_place import Place
 from tests.conftest import StartServer
 
 CONTROLLERS, COMMANDS = 8, 25
@@ -119,13 +118,6 @@ def test_commands_take_effect_in_the_order_of_their_numbers(
         assert effects == sorted(effects)
         last = client.get("/session").json()["speed"]
         assert last == found[-1]["asked"]["speed"], "the last one stands"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    one = Place(tmp_path_factory.mktemp("orders"))
-    yield one
-    one.close()
 
 
 def test_a_flood_of_orders_loses_none_and_doubles_none(place: Place) -> None:

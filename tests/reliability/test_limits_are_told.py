@@ -18,7 +18,8 @@ from tests.api.small_catalog import build
 from tests.api.talk import START, close_of, talk
 from tests.api.test_requests import JSON, check
 from tests.conftest import StartServer
-from tests.reliability.place import rest_of, until
+from tests.reliability.place import rest_of
+from tests.until import until
 
 URL_BYTES, HEADER_BYTES, BODY_BYTES, CONNECTIONS = 300, 1500, 2000, 5
 

@@ -16,7 +16,7 @@ from app.api.local import LocalServer
 from app.managers.system_manager import SystemManager
 from tests.api.small_catalog import build
 from tests.api.talk import START
-from tests.api.test_trading_calls import CONFIG, STRATEGY
+from tests.api.trading_place import CONFIG, STRATEGY
 from tests.runs.jobs import settings_for
 
 SECRET = "what-nobody-may-read"

@@ -18,9 +18,9 @@ from app.managers.system_manager import SystemManager
 from app.managers.system_manager.backtest import BacktestEngine
 from settings import load_settings
 from tests.api.small_catalog import build
-from tests.api.test_trading_calls import CONFIG, STRATEGY
+from tests.api.trading_place import CONFIG, STRATEGY
 from tests.cli.conftest import Run
-from tests.runs.jobs import until
+from tests.until import until
 
 KEY, DB_PASSWORD, CATALOG_KEY = "key-JhG7xQp2", "password-Rw5vNn81", "catalog-Zt3mKd64"
 SECRETS = (KEY, DB_PASSWORD, CATALOG_KEY)

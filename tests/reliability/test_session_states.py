@@ -6,7 +6,6 @@ here from the rows that the catalog was written with.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -30,6 +29,7 @@ from app.errors import RequestError, StateError, TapedeckError
 from app.managers.system_manager import SessionConfig, SessionDefaults, SystemManager
 from app.managers.time_manager import Wall
 from tests.core.harness import DAY1, DAY2, MINUTE, SECOND, bar, open_ns, quote, write
+from tests.until import until
 
 OPENS = (open_ns(DAY1), open_ns(DAY2))
 ENDS = tuple(at + 391 * MINUTE for at in OPENS)  # a minute of grace after the close
@@ -232,11 +232,10 @@ class SessionMachine(RuleBasedStateMachine):
     def agrees(self) -> None:
         """State, time, day, epoch, sequence, speed, rows and digest are the model's."""
         session, model = self.session, self.model
-        end_s = time.monotonic() + ANSWER_S
-        # What follows a resume follows it on another thread.
-        while session.state != model.state or session.view().now_ns != model.now:
-            assert time.monotonic() < end_s, (session.status(), vars(model))
-            time.sleep(0.001)
+        until(  # what follows a resume follows it on another thread
+            lambda: session.state == model.state and session.view().now_ns == model.now,
+            f"what the model has, {vars(model)},", ANSWER_S, every_s=0.001,
+        )  # fmt: skip
         view, status = session.view(), session.status()
         day = view.day - session.config.first_day
         assert (day, view.epoch, view.seq) == (model.day, model.epoch, model.seq)

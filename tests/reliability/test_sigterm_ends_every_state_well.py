@@ -16,16 +16,11 @@ from app.runs.manifest import RunState
 from tests.cli.served import base_url
 from tests.reliability.deck import PLAIN, Deck
 from tests.reliability.killed import CLI, Bench
-from tests.runs.jobs import until
+from tests.until import until
 
 Drive = Callable[[Deck], threading.Thread | None]  # what waits for an answer
 SLOW = {"config": "slow.yaml", "set": ["backtest.start=2013-10-07"], "speed": 0}
 _EXIT_S = 60.0  # two seconds, but for a machine that is busy with other things
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("sigterm"))
 
 
 def later(deck: Deck, path: str, body: dict[str, Any]) -> threading.Thread:

@@ -34,11 +34,6 @@ main()
 """
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("wall"))
-
-
 @pytest.mark.parametrize(
     "command",
     [

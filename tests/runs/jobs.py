@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from settings import Settings, load_settings
 from tests.client.small_catalog import DAYS, bar_table, day_path_of, write
 
 FROM = "2013-07-08"
-WAIT_S = 30.0
 ONCE = """from app.trading.strategy import BarEvent, Context, Param, Strategy
 
 
@@ -88,12 +85,3 @@ def settings_for(catalog: Path, work: Path, **overrides: Any) -> Settings:
         "tapedeck_configs_dir": write_configs(work / "configs"),
     }  # fmt: skip
     return load_settings(None, **(given | overrides))
-
-
-def until(reached: Callable[[], Any]) -> Any:
-    """What another process brings about: the first answer that is true."""
-    end_s = time.monotonic() + WAIT_S
-    while not (found := reached()):
-        assert time.monotonic() < end_s, "it did not come about"
-        time.sleep(0.02)
-    return found

@@ -15,8 +15,9 @@ from app.runs.manifest import RunState
 from app.runs.store import RunStore
 from app.runs.writer import AuditWriter
 from tests.runs.conftest import OpenStore
-from tests.runs.jobs import settings_for, until, write_catalog
+from tests.runs.jobs import settings_for, write_catalog
 from tests.runs.made import SmallRun, types_of
+from tests.until import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -36,7 +36,8 @@ from app.runs.store import RunStore
 from app.trading.config import read_config_file
 from settings import Settings
 from tests.client.small_catalog import write_broken
-from tests.runs.jobs import settings_for, until, write_catalog
+from tests.runs.jobs import settings_for, write_catalog
+from tests.until import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -44,7 +44,8 @@ from tests.api.conftest import wait_for
 from tests.client.small_catalog import DAYS, bar_table, day_path_of, write, write_small_catalog
 from tests.conftest import StartServer
 from tests.runs.conftest import OpenStore
-from tests.runs.jobs import settings_for, until, write_catalog
+from tests.runs.jobs import settings_for, write_catalog
+from tests.until import until
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("fills", "positions", "round_trips", "equity", "orders")
