@@ -48,7 +48,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # -- life ----------------------------------------------------------------------------
 
-    def connection_made(  # type: ignore[override]
+    def connection_made(  # type: ignore[override]  # as uvicorn's own
         self, transport: asyncio.Transport
     ) -> None:
         super().connection_made(transport)

@@ -64,7 +64,7 @@ def install(app: FastAPI, max_wait_s: float) -> None:
             app.openapi_schema = _build(app, max_wait_s)
         return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way
 
 
 def _build(app: FastAPI, max_wait_s: float) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class Subscribe(_Message):
     interval_ms: int | None = Field(None, ge=10, le=60_000)
     name: MemberName | None = None
     policy: Literal["pause", "drop", "fail"] | None = None
+    # mypy knows no Literal of a tuple; pydantic does.
     calls: list[Literal[CALLS]] | None = Field(None, max_length=100)  # type: ignore[valid-type]
     rows: Literal["columns", "records"] = "columns"
     after: int = Field(0, ge=0)

@@ -15,6 +15,7 @@ from app.times import MINUTE_NS, format_time
 
 if TYPE_CHECKING:
     from app.client import Session, Tapedeck
+    from app.client.calls import Unit
 
 # As in the page; up and down are for terminals that give no Shift with an arrow.
 HELP = (
@@ -71,10 +72,10 @@ class Controls:
     def _day_on(self, now: Session) -> None:
         self._step(now, "day")
 
-    def _step(self, now: Session, unit: str) -> None:
+    def _step(self, now: Session, unit: Unit) -> None:
         if now.state == "RUNNING":
             self._deck.pause()
-        self._deck.step(unit, wait_s=_WAIT_S)  # type: ignore[arg-type]
+        self._deck.step(unit, wait_s=_WAIT_S)
 
     def _minute_back(self, now: Session) -> None:
         if now.time_ns is not None:

@@ -116,7 +116,7 @@ def step(
     if unit not in ("slice", "bar", "day"):
         raise RequestError(f"unit is {unit!r}; allowed: slice, bar, day")
     with server_at(url, api_key) as deck:
-        _print(deck.step(unit, count), json)  # type: ignore[arg-type]
+        _print(deck.step(unit, count), json)  # type: ignore[arg-type]  # checked above
 
 
 @cli.command("seek", epilog="Example: tapedeck session seek 2024-12-02T15:00:00Z")

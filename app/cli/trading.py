@@ -63,7 +63,10 @@ def positions(
     if which not in ("open", "closed", "all"):
         raise RequestError(f"--which is {which!r}; allowed: open, closed, all")
     with server_at(url, api_key) as deck:
-        found = deck.positions(strategy=strategy, symbol=symbol, which=which)  # type: ignore[arg-type]
+        found = deck.positions(
+            strategy=strategy, symbol=symbol,
+            which=which,  # type: ignore[arg-type]  # checked above
+        )  # fmt: skip
         print_list(found, "positions", POSITIONS, json)
 
 
@@ -128,7 +131,7 @@ def order(
     kind = type or priced.get((limit_price is not None, stop_price is not None))
     with server_at(url, api_key) as deck:
         found = deck.send_order(
-            symbol, side, quantity, kind,  # type: ignore[arg-type]
+            symbol, side, quantity, kind,  # type: ignore[arg-type]  # checked above
             limit_price=limit_price, stop_price=stop_price, trail=trail, tif=tif,
             take_profit=take_profit, stop_loss=stop_loss, tag=tag,
         )  # fmt: skip

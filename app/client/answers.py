@@ -57,7 +57,9 @@ class _Moment:
 class _MaybeMoment(_Moment):
     """As ``_Moment``, None where the field is."""
 
-    def __get__(self, answer: object, owner: type | None = None) -> datetime | None:  # type: ignore[override]
+    def __get__(  # type: ignore[override]  # None as well
+        self, answer: object, owner: type | None = None
+    ) -> datetime | None:
         ns = getattr(answer, self._field)
         return None if ns is None else to_datetime(ns)
 

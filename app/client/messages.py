@@ -155,7 +155,7 @@ class Hello(Answer, frozen=True):
 
 
 Message = Slices | Status | Snapshot | End | Error
-_KINDS: dict[str, type[Answer]] = {
+_KINDS: dict[str, type[Status | Snapshot | End | Error | Hello]] = {
     "status": Status, "snapshot": Snapshot, "end": End, "error": Error, "hello": Hello,
 }  # fmt: skip
 
@@ -181,8 +181,7 @@ def _message(plain: dict[str, Any]) -> Message | Hello:
         raise ValueError(f"unknown type {kind!r}")
     found = _KINDS[kind]
     extra = {"raw": plain} if "raw" in found.__struct_fields__ else {}
-    message: Any = convert({**plain, **extra}, found)
-    return message  # type: ignore[no-any-return]
+    return convert({**plain, **extra}, found)
 
 
 def _rank(channel: str) -> int:

@@ -16,13 +16,8 @@ from tests.reliability.deck import Deck
 from tests.reliability.killed import Bench
 from tests.runs.jobs import settings_for, write_configs
 
-__all__ = [
-    "fake",
-    "impatient",
-    "locked",
-    "place",
-    "run",
-]  # servers over a fake session, and the commands
+# Servers, and the commands.
+__all__ = ["fake", "impatient", "locked", "place", "run"]
 
 
 @pytest.fixture(scope="session")

@@ -25,11 +25,12 @@ Statistics = dict[str, Value]
 
 def divide(top: Value, bottom: Value, why: str) -> float | Missing:
     """A quotient; missing where either is, or (``why``) where the divisor is zero."""
-    for value in (top, bottom):
-        if isinstance(value, Missing):
-            return value
-    below = float(bottom)  # type: ignore[arg-type]
-    return float(top) / below if below else Missing(why)  # type: ignore[arg-type]
+    if isinstance(top, Missing):
+        return top
+    if isinstance(bottom, Missing):
+        return bottom
+    below = float(bottom)
+    return float(top) / below if below else Missing(why)
 
 
 def all_missing(names: Iterable[str], why: str) -> Statistics:

@@ -119,6 +119,7 @@ class Ack(
     """
 
     turn: int
+    # mypy knows no Literal of a tuple; msgspec does.
     wishes: tuple[tuple[Literal[WISHES], dict[str, Any]], ...] = ()  # type: ignore[valid-type]
     until: int = 0
     ignored: int = 0
