@@ -8,12 +8,12 @@ from functools import wraps
 from time import sleep
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
 from app.client import answers, calls, trading, transport
 from app.client import runs as runs_calls
+from app.client.address import PREFIX, server_url
 from app.client.calls import Call
 from app.client.problems import problem_of, unreachable
 from app.client.run_answers import RunDetail
@@ -26,17 +26,12 @@ from app.progress import progress_bar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PREFIX = "/api/v1"
-
 
 class _Wire:
     """What both clients know: where the server is, and how requests and answers look."""
 
     def __init__(self, url: str, api_key: str | None, timeout_s: float) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise RequestError(f"not a server's URL: {url!r}; write one as http://127.0.0.1:8000")
-        self.url = url.rstrip("/").removesuffix(PREFIX)
+        self.url = server_url(url)
         self.timeout_s = timeout_s
         self.headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
 
@@ -67,7 +62,7 @@ class _Wire:
         return unreachable(self.url, error, self.timeout_s + (call.wait_s or 0) if waited else None)
 
     def protocol(self, subscription: Subscription) -> StreamProtocol:
-        return StreamProtocol(self.url + PREFIX, subscription)
+        return StreamProtocol(self.url, subscription)
 
 
 _FAILURES = (httpx.RequestError, httpx.InvalidURL)

@@ -10,7 +10,6 @@ import ssl
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from websockets.client import ClientProtocol
@@ -19,14 +18,14 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from app.client.address import server_url, stream_url
 from app.client.problems import (
     ConnectionProblem,
     ServerProblem,
     StreamClosedProblem,
-    problem_of,
+    refused_stream,
     unreachable,
 )
-from app.errors import RequestError
 
 _READ_BYTES = 2**18
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
@@ -39,7 +38,7 @@ class LockstepSocket:
     from another thread, and ends a ``receive`` with StreamClosedProblem."""
 
     def __init__(self, url: str, api_key: str | None = None, timeout_s: float = 30.0) -> None:
-        self.url = _address(url)
+        self.url = stream_url(server_url(url), "msgpack")
         self._protocol = ClientProtocol(parse_uri(self.url), max_size=None)
         self._frames: deque[bytes] = deque()
         self._parts: list[bytes] = []
@@ -97,8 +96,7 @@ class LockstepSocket:
             self._read()
         error = self._protocol.handshake_exc
         if isinstance(error, InvalidStatus):
-            answer = error.response
-            raise problem_of(answer.status_code, answer.reason_phrase, bytes(answer.body or b""))
+            raise refused_stream(self.url, error)
         if error is not None:
             raise ConnectionProblem(f"{self.url}: {error}") from error
 
@@ -139,14 +137,6 @@ def check_frame(frame: Mapping[str, Any]) -> None:
     """ServerProblem where a message is an error."""
     if frame.get("type") == "error":
         raise ServerProblem(0, str(frame.get("code")), str(frame.get("detail")), dict(frame))
-
-
-def _address(url: str) -> str:
-    scheme, place, path, _, _ = urlsplit(url)
-    if scheme not in ("http", "https") or not place:
-        raise RequestError(f"not a server's URL: {url!r}; needed: http://host:port")
-    socket_scheme = "wss" if scheme == "https" else "ws"
-    return f"{socket_scheme}://{place}{path.rstrip('/')}/api/v1/stream?encoding=msgpack"
 
 
 def _connect(url: str, timeout_s: float) -> sockets.socket:

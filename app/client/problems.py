@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from app.errors import TapedeckError
+
+if TYPE_CHECKING:
+    from websockets.exceptions import InvalidStatus
 
 
 class _InWords:
@@ -60,6 +63,13 @@ def problem_of(status: int, reason: str, body: bytes) -> ServerProblem:
     detail = problem.get("detail", "")
     words = detail if isinstance(detail, str) else msgspec.json.encode(detail).decode()
     return ServerProblem(status, title, words, problem)
+
+
+def refused_stream(url: str, error: InvalidStatus) -> ServerProblem:
+    """The problem that a refused handshake is; one without words is of a path that is no stream."""
+    answer = error.response
+    body = bytes(answer.body or f"there is no stream at {url}".encode())
+    return problem_of(answer.status_code, answer.reason_phrase, body)
 
 
 def unreachable(url: str, error: Exception, waited_s: float | None = None) -> ConnectionProblem:

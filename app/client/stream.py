@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from app.client.address import stream_url
 from app.client.answers import Session
 from app.client.messages import End, Error, Hello, Message, Slices, Snapshot, Status, read_frame
 from app.client.problems import (
@@ -17,7 +17,7 @@ from app.client.problems import (
     ServerProblem,
     StreamClosedProblem,
     StreamHoleProblem,
-    problem_of,
+    refused_stream,
     unreachable,
 )
 from app.errors import RequestError, TapedeckError
@@ -72,8 +72,8 @@ def stream(
 class StreamProtocol:
     """One subscription over one or, with ``resume``, several connections."""
 
-    def __init__(self, url: str, subscription: Subscription) -> None:
-        self.url = _socket_url(url, subscription.encoding)
+    def __init__(self, server: str, subscription: Subscription) -> None:
+        self.url = stream_url(server, subscription.encoding)
         self.hello: Hello | None = None
         self.ended = False
         self._subscription = subscription
@@ -171,17 +171,10 @@ class StreamProtocol:
             told = f"the stream closed before its end with code {code}"
             return StreamClosedProblem(f"{told}: {words}" if words else told, code)
         if isinstance(error, InvalidStatus):
-            answer = error.response
-            return problem_of(answer.status_code, answer.reason_phrase, bytes(answer.body or b""))
+            return refused_stream(self.url, error)
         return unreachable(self.url, error)
 
     def _is_final(self, problem: TapedeckError) -> bool:
         if isinstance(problem, StreamClosedProblem):
             return problem.code in _FINAL_CODES
         return isinstance(problem, ServerProblem) and problem.status < 500
-
-
-def _socket_url(url: str, encoding: Encoding) -> str:
-    scheme, place, path, _, _ = urlsplit(url)
-    scheme = "wss" if scheme == "https" else "ws"
-    return urlunsplit((scheme, place, f"{path}/stream", f"encoding={encoding}", ""))

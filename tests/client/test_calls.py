@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from app.client import AsyncTapedeck, ConnectionProblem, ServerProblem, Tapedeck
+from app.client.address import server_url, stream_url
 from app.errors import RequestError, TapedeckError, TimeError
 from tests.client.conftest import Script
 
@@ -294,18 +295,26 @@ def test_a_server_that_never_answers_is_named_with_the_wait() -> None:
             deck.session()
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8000", "ftp://host", "http://", "", "http://127.0.0.1:port", "http://[::1",
+        "http://127.0.0.1:8000/#chart", "http://127.0.0.1:8000/api/v1?x=1",
+    ],
+)  # fmt: skip
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(RequestError, match="not a server's URL"):
         Tapedeck(url)
 
 
-def test_an_impossible_url_is_refused_when_called() -> None:
-    with (
-        Tapedeck("http://127.0.0.1:port") as deck,
-        pytest.raises(RequestError, match="not a server's"),
-    ):
-        deck.session()
+@pytest.mark.parametrize("end", ["", "/", "/api/v1", "/api/v1/", "//", " "])
+def test_where_a_server_is_may_be_written_as(end: str) -> None:
+    for place in ("http://127.0.0.1:8000", "https://[::1]", "https://proxy/deck"):
+        assert server_url(place + end) == place
+    assert server_url("HTTP://host") == "http://host"
+    assert stream_url("https://proxy/deck", "json") == (
+        "wss://proxy/deck/api/v1/stream?encoding=json"
+    )
 
 
 def test_the_async_client_asks_and_answers_alike(script: Script) -> None:
