@@ -49,13 +49,12 @@ def chosen(options: argparse.Namespace) -> Iterator[tuple[Workload, list[Duel]]]
 def compare(options: argparse.Namespace, work: list[tuple[Workload, list[Duel]]]) -> dict[str, Any]:
     """Every chosen pair, as often as is asked for."""
     folder = DATA / "quick" if options.quick else DATA
-    budget_s = QUICK_S if options.quick and not options.check else None
-    comparison = Comparison(folder, DATA / "envs", budget_s)
+    comparison = Comparison(folder, DATA / "envs", options.seconds)
     comparison.set_up([duel.other for _, found in work for duel in found])
-    for workload, found in work:
-        say(f"{workload.name}: {len(found)} duels, {options.pairs} times")
-        comparison.warm(workload)
-        for _ in range(options.pairs):
+    for pair in range(options.pairs):  # the workloads in turn: want of time is shared by all
+        for workload, found in work:
+            say(f"{workload.name}: {len(found)} duels, {pair + 1} of {options.pairs}")
+            comparison.warm(workload)
             for duel in found:
                 comparison.duel(duel)
     results = comparison.results(options.quick, options.pairs)
@@ -107,6 +106,7 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small workloads, few peers, one pair")
     parser.add_argument("--check", action="store_true", help="fail where a committed ratio fell")
     parser.add_argument("--pairs", type=int, help="default 5; --quick 1, with --check 3")
+    parser.add_argument("--seconds", type=float, help="after which no pair is begun; --quick 120")
     parser.add_argument("--workloads", default="", help="W1,W2,W3")
     parser.add_argument("--strategies", default="", help="none,count,sma,slice")
     parser.add_argument("--engines", default="", help="what their names begin with")
@@ -114,6 +114,8 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="where the results go")
     options = parser.parse_args(argv)
     options.pairs = options.pairs or (5 if not options.quick else 3 if options.check else 1)
+    if options.seconds is None and options.quick and not options.check:
+        options.seconds = QUICK_S
     return options
 
 

@@ -22,12 +22,16 @@ RESULTS = Path(__file__).parent / "results.json"
 def section(results: dict[str, Any], workloads: list[str]) -> str:
     """What stands between the two marks."""
     lines = [
-        f"{on_machine(results)}, {results['pairs']} pairs:",
+        f"{on_machine(results)}, {results['pairs']} pairs{_without(results['left_out'])}:",
         table(results),
         *(f"![Speed on {name}](benchmarks-{name.lower()}.svg)" for name in workloads),
         "Versions: " + "; ".join(_versions(results["versions"])) + ".",
     ]
     return "\n\n".join(lines)
+
+
+def _without(left_out: int) -> str:
+    return f" but for {left_out} of them, for want of time" if left_out else ""
 
 
 def _versions(versions: dict[str, dict[str, str]]) -> list[str]:

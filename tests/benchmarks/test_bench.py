@@ -169,6 +169,9 @@ def test_the_chart_is_svg_with_a_bar_a_median() -> None:
 def test_the_page_is_filled_between_its_marks(tmp_path: Path) -> None:
     text = page.section(results(ROWS), ["W1"])
     assert "2 cores of A <fast> one" in text
+    assert "want of time" not in text
+    text = page.section(results(ROWS) | {"left_out": 3}, ["W1"])
+    assert "pairs but for 3 of them, for want of time:" in text
     begin, end = "<!-- bench: begin -->", "<!-- bench: end -->"
     put = page.put(f"before\n{begin}\nold\n{end}\nafter\n", text)
     assert put.startswith(f"before\n{begin}\n\n2024-03-05")
