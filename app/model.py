@@ -130,6 +130,7 @@ class Dictionary:
     def __init__(self) -> None:
         self._index: dict[str, int] = {}
         self._adding = Lock()
+        self._table = np.array([None], object)  # of words, and null at the end; until one comes
         self.words: list[str] = []
 
     def __len__(self) -> int:
@@ -147,8 +148,11 @@ class Dictionary:
 
     def look_up(self, codes: Floats) -> list[str | None]:
         """The words of a column of indices; null for -1."""
-        words = self.words
-        return [words[c] if c >= 0 else None for c in codes.astype(np.int64).tolist()]
+        table = self._table
+        if len(table) <= len(self.words):
+            table = self._table = np.array([*self.words, None], object)
+        found: list[str | None] = table[codes.astype(np.int64)].tolist()
+        return found
 
 
 class Batch(NamedTuple):

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from starlette.websockets import WebSocket
 
 from app.api.columns import Column, tick_flags, value_columns
-from app.model import Dictionary, Ints, Items, StreamType, channel_name, stream_code
+from app.api.packing import map_head, pack_column, plain_list
+from app.model import (
+    Dictionary,
+    Ints,
+    Items,
+    StreamType,
+    channel_name,
+    pick_items,
+    stream_code,
+)
 from app.times import format_time, format_times
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -26,7 +35,7 @@ class Codec(Protocol):
 
     def moment(self, ns: int) -> Any: ...
 
-    def moments(self, ns: Ints) -> list[Any]: ...
+    def moments(self, ns: Ints) -> Column: ...
 
     def frame(self, fields: Mapping[str, Any]) -> bytes: ...
 
@@ -49,7 +58,7 @@ class JsonCodec:
     def moment(self, ns: int) -> Any:
         return format_time(ns)
 
-    def moments(self, ns: Ints) -> list[Any]:
+    def moments(self, ns: Ints) -> Column:
         return format_times(ns)
 
     def frame(self, fields: Mapping[str, Any]) -> bytes:
@@ -77,15 +86,14 @@ class MsgpackCodec:
     def moment(self, ns: int) -> Any:
         return ns
 
-    def moments(self, ns: Ints) -> list[Any]:
-        times: list[Any] = ns.tolist()
-        return times
+    def moments(self, ns: Ints) -> Column:
+        return ns
 
     def frame(self, fields: Mapping[str, Any]) -> bytes:
         return _pack({k: plain(v) for k, v in fields.items()})
 
     def tail(self, fields: Mapping[str, Any]) -> bytes:
-        return b"".join(_pack(k) + _pack(plain(v)) for k, v in fields.items())
+        return b"".join(_pack(k) + _packed(v) for k, v in fields.items())
 
     def plain_tail(self, fields: Mapping[str, Any]) -> bytes:
         return _pack(fields)[1 if len(fields) < 16 else 3 :]  # without the map's head
@@ -104,7 +112,7 @@ CODECS: dict[str, Codec] = {codec.name: codec for codec in (JsonCodec(), Msgpack
 def plain(value: Any) -> Any:
     """Without numpy, and with None for NaN as JSON has null."""
     if isinstance(value, np.ndarray):
-        return _plain_list(value)
+        return plain_list(value)
     if isinstance(value, Mapping):
         return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -112,11 +120,13 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _plain_list(column: NDArray[Any]) -> list[Any]:
-    values: list[Any] = column.tolist()
-    if column.dtype.kind == "f" and np.isnan(column).any():
-        return [None if v != v else v for v in values]
-    return values
+def _packed(value: Column | Mapping[str, Column]) -> bytes:
+    """A member of a frame of slices: a column, or a channel's; lists have no NaN."""
+    if isinstance(value, np.ndarray):
+        return pack_column(value)
+    if isinstance(value, list):
+        return _pack(value)
+    return map_head(len(value)) + b"".join(_pack(k) + _packed(v) for k, v in value.items())
 
 
 class Channel(NamedTuple):
@@ -197,12 +207,15 @@ def slice_fields(
     chosen = [(channel, rows) for channel, rows in chosen if len(rows)]
     if not chosen:
         return None
-    used = np.unique(np.concatenate([run.slice_no[rows] for _, rows in chosen]))
-    seqs = run.seqs[used]
-    fields: dict[str, Any] = {"seqs": seqs, "times": codec.moments(run.times_ns[used])}
+    used = np.zeros(len(run.seqs), np.bool_)
+    for _, rows in chosen:
+        used[run.slice_no[rows]] = True
+    place = np.cumsum(used) - 1
+    fields: dict[str, Any] = {"seqs": run.seqs[used], "times": codec.moments(run.times_ns[used])}
     for channel, rows in chosen:
-        columns: dict[str, Column] = {"slice": np.searchsorted(used, run.slice_no[rows])}
-        fields[channel.name] = columns | _columns(codec, names, channel, run.items[rows])
+        columns: dict[str, Column] = {"slice": place[run.slice_no[rows]]}
+        items = pick_items(run.items, rows)
+        fields[channel.name] = columns | _columns(codec, names, channel, items)
     return fields
 
 
