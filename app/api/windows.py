@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.api.frames import Run, Selection
-from app.model import Ints, Items, Window, empty_items
+from app.model import Ints, Items, Window, empty_items, join_items, pick_items
 
 PIECE_ROWS = 4096  # encoded at one go: a few milliseconds, and below 1 MiB, what clients take
+_CODES = 1 << 16  # that a row's ``stream`` can be
 
 
 def run_of(window: Window) -> Run:
@@ -108,13 +109,15 @@ class Newest:
 
     def __init__(self, symbols: int) -> None:
         self._symbols = symbols
-        self._rows: dict[int, tuple[Items, Ints]] = {}  # by stream code: row, its seq (0: none)
+        self._base = np.full(_CODES, -1, np.int64)  # by stream code: its first place; -1: none yet
+        self._rows = empty_items()  # by channel, in it by symbol
+        self._seqs = np.zeros(0, np.int64)  # of their slices; 0: no row yet
         self._waiting: list[Window] = []  # consecutive ones, looked at together
         self._waiting_rows = 0
         self.epoch = 0
 
     def clear(self) -> None:
-        self._rows.clear()
+        self._seqs[:] = 0
         self._waiting, self._waiting_rows = [], 0
 
     def update(self, window: Window) -> None:
@@ -133,40 +136,44 @@ class Newest:
         window = join(self._waiting)
         self._waiting, self._waiting_rows = [], 0
         self.epoch = window.epoch
-        codes, symbols = window.items["stream"], window.items["symbol"]
-        for code in np.unique(codes).tolist():
-            chosen = np.flatnonzero(codes == code)
-            last = np.full(self._symbols, -1, np.int64)
-            # Of an index that comes more than once numpy assigns the last value: the newest.
-            last[symbols[chosen]] = chosen
-            found = np.flatnonzero(last >= 0)
-            rows, stamps = self._slot(code)
-            rows[found] = window.items[last[found]]
-            slice_no = np.searchsorted(window.bounds, last[found], "right") - 1
-            stamps[found] = window.first_seq + slice_no
+        places = self._places(window.items)
+        last = np.full(len(self._rows), -1, np.int64)
+        # Of an index that comes more than once numpy assigns the last value: the newest.
+        last[places] = np.arange(len(places))
+        found = np.flatnonzero(last >= 0)
+        last = last[found]
+        self._rows[found] = pick_items(window.items, last)
+        self._seqs[found] = window.first_seq + np.searchsorted(window.bounds, last, "right") - 1
 
-    def _slot(self, code: int) -> tuple[Items, Ints]:
-        if code not in self._rows:
-            self._rows[code] = empty_items(self._symbols), np.zeros(self._symbols, np.int64)
-        return self._rows[code]
+    def _places(self, items: Items) -> Ints:
+        """Of each row the place of its symbol and channel; channels get theirs as they come."""
+        codes = items["stream"]
+        base = self._base[codes]
+        if base.min(initial=0) < 0:
+            new = np.unique(codes[base < 0])
+            self._base[new] = len(self._rows) + self._symbols * np.arange(len(new))
+            more = self._symbols * len(new)
+            self._rows = join_items([self._rows, empty_items(more)])
+            self._seqs = np.concatenate([self._seqs, np.zeros(more, np.int64)])
+            base = self._base[codes]
+        places: Ints = base + items["symbol"]
+        return places
 
     def since(self, seq: int, selection: Selection) -> Run | None:
         """Rows that are newer than slice ``seq``, by slice, for this selection."""
         self._look()
-        found_items, found_seqs = [], []
+        newer = np.zeros(len(self._rows), np.bool_)
         for channel in selection.channels:
-            if channel.code not in self._rows:
-                continue
-            items, stamps = self._rows[channel.code]
-            newer = stamps > seq
-            if selection.mask is not None:
-                newer &= selection.mask
-            found_items.append(items[newer])
-            found_seqs.append(stamps[newer])
-        if not sum(map(len, found_items)):
+            base = int(self._base[channel.code])
+            if base >= 0:
+                part = slice(base, base + self._symbols)
+                newer[part] = self._seqs[part] > seq
+                if selection.mask is not None:
+                    newer[part] &= selection.mask
+        if not newer.any():
             return None
-        items, stamps = np.concatenate(found_items), np.concatenate(found_seqs)
-        order = np.argsort(stamps, kind="stable")
-        items, stamps = items[order], stamps[order]
+        found = np.flatnonzero(newer)
+        found = found[np.argsort(self._seqs[found], kind="stable")]
+        items, stamps = pick_items(self._rows, found), self._seqs[found]
         seqs, first, slice_no = np.unique(stamps, return_index=True, return_inverse=True)
         return Run(self.epoch, seqs, items["release_ns"][first], items, slice_no)
