@@ -19,14 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.api.server import Server, create_app
+from app.api.server import Server, create_app, quick_turns
 from app.managers.system_manager import ReplaySession, SessionConfig, SystemManager
 from app.model import Window
 from benchmarks.measured import DATA
 from benchmarks.workloads import Workload
 from settings import load_settings
 
-_SWITCH_S = 0.0005  # as the server's own command has it
 START_S = 60
 LATE_S = 20  # that clients may take beyond their time
 
@@ -86,10 +85,15 @@ class Cost(NamedTuple):
         used = resource.getrusage(resource.RUSAGE_SELF)
         return cls(time.monotonic(), used.ru_utime + used.ru_stime)
 
+    def spent(self) -> Cost:
+        """Since then."""
+        now = self.now()
+        return Cost(now.wall_s - self.wall_s, now.cpu_s - self.cpu_s)
+
     def share(self) -> float:
         """Cores in use since then."""
-        now = self.now()
-        return round((now.cpu_s - self.cpu_s) / max(1e-9, now.wall_s - self.wall_s), 3)
+        spent = self.spent()
+        return round(spent.cpu_s / max(1e-9, spent.wall_s), 3)
 
 
 class Host:
@@ -131,26 +135,31 @@ def hosted(root: Path) -> Iterator[Host]:
     settings = load_settings(None, tapedeck_cache_dir=DATA / "cache", tapedeck_port=0)
     settings = settings.model_copy(update={"data_catalog_uri": str(root)})
     started: queue.Queue[str] = queue.Queue()
-    before_s = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_S)
     manager = SystemManager.from_settings(settings)
     server = Server(create_app(settings, manager), settings, started.put)
     thread = threading.Thread(target=server.run, name="Server", daemon=True)
     thread.start()
     try:
         manager.catalog()
-        yield Host(started.get(timeout=START_S), manager)
+        base = started.get(timeout=START_S)
+        with quick_turns():
+            yield Host(base, manager)
     finally:
         server.should_exit = True
         thread.join(START_S)
         manager.close()
-        sys.setswitchinterval(before_s)
 
 
 def _wait_until_read_ahead(session: ReplaySession) -> None:
-    """Idle means idle: the queues are full, nothing is being read."""
+    """Idle means idle: the queues are full, nothing is being read, and no bars wait to be derived
+    (which an equal count alone does not tell: on a busy machine a thread stands for a while)."""
     queued, until_s = -1, time.monotonic() + START_S
-    while (now := sum(s.queued for s in session.stream_stats())) != queued:
+    while True:
+        stats = session.stream_stats()
+        now = sum(s.queued for s in stats)
+        known = {(s.symbol, s.complete_through_ns, s.ended) for s in stats}
+        if now == queued and len(known) == len({s.symbol for s in stats}):
+            return
         queued = now
         threading.Event().wait(0.5)
         if time.monotonic() > until_s:

@@ -118,7 +118,8 @@ def _streams(rows: Sequence[Row]) -> str:
 def _slowdown(row: Row) -> str:
     return (
         f"the replay takes {row['ratio']:.2f} times as long ({row['lowest']:.2f} to "
-        f"{row['highest']:.2f} in {row['pairs']} pairs)."
+        f"{row['highest']:.2f} in {row['pairs']} pairs), and {row['cpu_ratio']:.2f} times the CPU "
+        "of the server."
     )
 
 

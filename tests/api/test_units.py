@@ -28,6 +28,7 @@ from app.api.messages import (
     read_message,
     subscription_of,
 )
+from app.api.packing import pack_column
 from app.api.rates import SPAN_S, Rates
 from app.api.windows import Newest, Ring, cut, join, pieces, run_of
 from app.errors import RequestError
@@ -298,6 +299,33 @@ def test_frames_are_the_same_in_json_and_msgpack_but_for_times() -> None:
     assert text["bars_1m"]["vwap"] == [None] * 6
     assert [type(v) for v in text["bars_1m"]["volume"][:2]] == [int, float]
     assert list(text["bars_1m"])[:3] == ["slice", "symbol", "open"]
+
+
+_WIDE = st.integers(-(2**63), 2**63 - 1) | st.sampled_from(
+    [s * 2**n + d for s in (1, -1) for n in (7, 8, 15, 16, 31, 32, 62) for d in (-1, 0, 1)]
+)
+
+
+@given(
+    st.lists(_WIDE, max_size=40).map(lambda values: np.array(values, np.int64))
+    | st.lists(st.integers(0, 2**64 - 1), max_size=40).map(lambda v: np.array(v, np.uint64))
+    | st.lists(st.floats(), max_size=40).map(lambda values: np.array(values, np.float64))
+    | st.lists(st.booleans(), max_size=40).map(lambda values: np.array(values, np.bool_))
+)
+def test_a_packed_column_has_its_values(column: NDArray[Any]) -> None:
+    values = [None if value != value else value for value in column.tolist()]
+    found = msgspec.msgpack.decode(pack_column(column))
+    assert list(map(repr, found)) == list(map(repr, values))
+
+
+def test_long_columns_and_missing_numbers_are_packed() -> None:
+    for column in (
+        np.arange(70_000),
+        np.full(20, np.nan),
+        np.where(np.arange(20) % 3, 1.5, np.nan),
+    ):
+        values = [None if value != value else value for value in column.tolist()]
+        assert msgspec.msgpack.decode(pack_column(column)) == values
 
 
 CHANNELS = (BARS, Channel(StreamType.TRADE, 0), Channel(StreamType.QUOTE, 0))
