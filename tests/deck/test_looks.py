@@ -89,6 +89,25 @@ def test_a_narrow_screen_holds_all_of_it(traded: Served, open_page: NextPage, ax
     assert box["x"] + box["width"] <= 360
 
 
+def test_the_watch_list_has_room_for_all_of_it(traded: Served, open_page: NextPage) -> None:
+    page = open_page(viewport={"width": 1280, "height": 900})
+    card = page.get_by_role("region", name="Watch list")
+    expect(card.get_by_role("row", name="BAC")).to_contain_text("%")
+    over = card.evaluate("one => one.scrollWidth - one.clientWidth")
+    assert over == 0, f"{over} px of it are out of sight"
+    card.evaluate("""one => {
+      for (const cell of one.querySelectorAll('.figure')) cell.firstChild.data = '1,234.56';
+    }""")
+    cut = card.evaluate("""one => [...one.querySelectorAll('tbody tr')].map(row =>
+      row.querySelector('.figure').firstChild).filter(text => {
+        const place = document.createRange();
+        place.selectNode(text);
+        const name = text.parentNode.closest('tr').querySelector('button');
+        return place.getBoundingClientRect().left < name.getBoundingClientRect().right;
+      }).length""")
+    assert cut == 0, "a long price runs into its symbol"
+
+
 def test_the_quality_of_a_day_is_read_without_colour(traded: Served, open_page: NextPage) -> None:
     page = open_page()
     page.get_by_role("tab", name="Quality").click()

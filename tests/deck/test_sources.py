@@ -8,6 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from app.runs.report.terms import TERMS
 from docs.generate import openapi
 from tests.deck.conftest import DECK, ROOT, node
 
@@ -33,6 +34,16 @@ def test_types_are_those_of_the_servers_page(installed: Path, tmp_path: Path) ->
 def test_the_sources_are_of_the_types_they_say(installed: Path) -> None:
     done = run(str(installed / "node_modules" / ".bin" / "tsc"), "--noEmit")
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_numbers_of_runs_are_written_as_what_they_are() -> None:
+    text = (DECK / "src" / "lib" / "statistics.ts").read_text("utf-8")
+    for kind, name in (("share", "SHARES"), ("money", "MONEY")):
+        (found,) = re.findall(rf"const {name} = new Set\(\[(.*?)\]\)", text, re.DOTALL)
+        assert set(re.findall(r'"(\w+)"', found)) == {
+            t.name for t in TERMS.values() if t.kind == kind
+        }
+    assert all(t.name.endswith("_s") == (t.kind == "seconds") for t in TERMS.values())
 
 
 def test_the_lock_pins_all_and_names_no_address() -> None:

@@ -3,6 +3,7 @@
 import {
   AreaSeries, createChart, LineSeries, LineStyle, type IChartApi, type ISeriesApi, type Time, type UTCTimestamp,
 } from "lightweight-charts";
+import { number } from "./format";
 import { colours } from "./theme";
 import { clockText, dateText } from "./time";
 
@@ -70,7 +71,9 @@ export class CurveChart {
       const lineStyle = this.values.length === 0 ? LineStyle.Solid : LineStyle.Dashed;
       this.values.push(this.chart.addSeries(LineSeries, { lineWidth: 2, lineStyle, priceLineVisible: false }));
       this.falls.push(this.chart.addSeries(AreaSeries, {
-        lineWidth: 1, lineStyle, priceLineVisible: false, priceFormat: { type: "percent", precision: 2, minMove: 0.01 },
+        lineWidth: 1, lineStyle, priceLineVisible: false,
+        // The library's own "percent" takes its precision for steps, and shows -0.28 as -0.1.
+        priceFormat: { type: "custom", minMove: 0.01, formatter: (value: number) => `${number(value)} %` },
       }, 1));
       this.chart.panes()[1]?.setStretchFactor(0.4);
       this.dress(zone);

@@ -111,7 +111,6 @@ export function ChartPane({ pane }: { pane: Pane }): JSX.Element {
           {intervals.value.map((name) => <option value={name}>{name}</option>)}
         </select>
         <LastPrice symbol={symbol} />
-        <span class="spring" />
         {trades.value && (
           <Button label="Order" kind="small" keys="O" onClick={() => (ticket.value = { draft: { symbol }, replaces: null })} />
         )}
@@ -140,7 +139,7 @@ function LastPrice({ symbol }: { symbol: string }): JSX.Element {
   const { last, change: moved } = text.value;
   return (
     <span class="last">
-      <b>{price(last)}</b>{" "}
+      <b>{price(last)}</b>
       <span class={tone(moved)}>{arrow(moved)} {signed(moved)}</span>
     </span>
   );

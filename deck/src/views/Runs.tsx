@@ -5,7 +5,8 @@ import { useEffect, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { get, post, remove, type Schema } from "../api/http";
 import type { Curve } from "../lib/curves";
-import { NONE, number, percent, whole } from "../lib/format";
+import { NONE, number, whole } from "../lib/format";
+import { statisticText } from "../lib/statistics";
 import { tell, tellError } from "../state/log";
 import { Calendar, CurveView } from "./Equity";
 import { Button, Table } from "./parts";
@@ -177,17 +178,11 @@ function Compare({ ids }: { ids: string[] }): JSX.Element {
   );
 }
 
-// Fractions of one, better read in per cent.
-const FRACTIONS = new Set([
-  "return", "cagr", "best_day", "worst_day", "volatility", "max_drawdown", "exposure_time", "exposure_gross",
-  "exposure_net", "exposure_gross_max", "win_rate", "benchmark_return", "benchmark_excess_return",
-]);
-
 function Statistics({ found }: { found: Compared[] }): JSX.Element {
   const all = found.map(({ run }) => statisticsOf(run));
   const names = [...new Set(all.flatMap((one) => Object.keys(one)))];
   const rows = names
-    .map((name) => ({ name, values: all.map((one) => shown(name, one[name])) }))
+    .map((name) => ({ name, values: all.map((one) => statisticText(name, one[name])) }))
     .filter((row) => row.values.some((value) => value !== NONE));
   return (
     <Table
@@ -205,11 +200,4 @@ function Statistics({ found }: { found: Compared[] }): JSX.Element {
 function statisticsOf(run: Schema<"RunDetail">): Record<string, unknown> {
   const statistics = run.summary?.statistics;
   return typeof statistics === "object" && statistics !== null ? (statistics as Record<string, unknown>) : {};
-}
-
-function shown(name: string, value: unknown): string {
-  if (typeof value === "number") {
-    return FRACTIONS.has(name) ? percent(value) : number(value, Number.isInteger(value) ? 0 : Math.abs(value) >= 100 ? 2 : 4);
-  }
-  return typeof value === "string" || typeof value === "boolean" ? String(value) : NONE;
 }

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { get, type Schema } from "../api/http";
-import { price } from "../lib/format";
+import { price, whole } from "../lib/format";
 import { stamp } from "../lib/time";
 import { data } from "../state/follow";
 import { tellError } from "../state/log";
@@ -129,6 +129,9 @@ export function WhyNot(): JSX.Element | null {
   return asked.value === null ? null : <Why key={asked.value} id={asked.value} />;
 }
 
+const compared = ([name, value]: [string, number]): string =>
+  `${name.replaceAll("_", " ")} ${/volume|size|quantity/.test(name) ? whole(value) : price(value)}`;
+
 function Why({ id }: { id: string }): JSX.Element {
   const [found, setFound] = useState<Schema<"Why"> | null>(null);
   const close = (): void => void (asked.value = null);
@@ -154,7 +157,7 @@ function Why({ id }: { id: string }): JSX.Element {
               { head: "From", cell: (slice) => slice.source.replaceAll("_", " ") },
               { head: "What", cell: (slice) => slice.code.replaceAll("_", " ") },
               { head: "Why", cell: (slice) => slice.reason },
-              { head: "Compared", cell: (slice) => Object.entries(slice.prices).map(([name, at]) => `${name} ${price(at)}`).join(", ") },
+              { head: "Compared", cell: (slice) => Object.entries(slice.prices).map(compared).join(", ") },
             ]}
           />
         </>

@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { computed, signal } from "@preact/signals";
 import type { Schema } from "../api/http";
 import { clockText, dateText, isoOf, MINUTE_MS, msOf, shortTime, weekday } from "../lib/time";
 import { seek } from "../state/commands";
@@ -33,34 +34,43 @@ function timeAt(spans: Span[], place: number): number {
 const spansOf = (found: Plan | null): Span[] =>
   found?.days.map((day) => ({ day: day.day, open: msOf(day.open), close: msOf(day.close), half: day.half_day })) ?? [];
 
+const spans = computed(() => spansOf(plan.value));
+/** Where a hand or a key is, before the seek has begun. */
+const target = signal<number | null>(null);
+const now = computed(() => Math.max(anchor.value?.ms ?? 0, spans.value[0]?.open ?? 0));
+const shown = computed(() => target.value ?? now.value);
+const place = computed(() => placeOf(spans.value, shown.value));
+// Each writes its own attribute, where that has changed: the section is not made anew as the clock moves.
+const doneStyle = computed(() => `width: ${100 * placeOf(spans.value, now.value)}%`);
+const headStyle = computed(() => `left: ${100 * place.value}%`);
+const thousandth = computed(() => Math.round(1000 * place.value));
+const said = computed(() => `${dateText(shown.value, zone.value)} ${clockText(shown.value, zone.value)}`);
+
 export function Timeline(): JSX.Element | null {
-  const spans = useMemo(() => spansOf(plan.value), [plan.value]);
-  const still = useMemo(() => <><Days spans={spans} /><Events spans={spans} /></>, [spans]); // while the clock moves
   const line = useRef<HTMLDivElement>(null);
-  const [target, setTarget] = useState<number | null>(null);
   const timer = useRef<number | undefined>(undefined);
   const dragging = useRef(false);
-  useEffect(() => () => window.clearTimeout(timer.current), []);
-  if (spans.length === 0) return null;
+  useEffect(() => () => {
+    window.clearTimeout(timer.current);
+    target.value = null;
+  }, []);
+  if (spans.value.length === 0) return null;
 
-  const first = spans[0]!;
-  const now = Math.max(anchor.value?.ms ?? first.open, first.open);
-  const shown = target ?? now;
   const go = (ms: number): void => {
-    setTarget(null);
+    target.value = null;
     void seek(isoOf(ms));
   };
   const under = (event: PointerEvent): number => {
     const box = line.current!.getBoundingClientRect();
-    return timeAt(spans, (event.clientX - box.left) / box.width);
+    return timeAt(spans.value, (event.clientX - box.left) / box.width);
   };
   const later = (ms: number): void => {
-    setTarget(ms);
+    target.value = ms;
     window.clearTimeout(timer.current);
     timer.current = window.setTimeout(() => go(ms), PAGE_KEYS_MS);
   };
   const onKeyDown = (event: KeyboardEvent): void => {
-    const next = keyTarget(event.key, spans, shown);
+    const next = keyTarget(event.key, spans.value, shown.value);
     if (next === null) return;
     event.preventDefault();
     event.stopPropagation();
@@ -70,36 +80,41 @@ export function Timeline(): JSX.Element | null {
     <section class="timeline" aria-label="Timeline">
       <div
         ref={line} class="timeline-line" role="slider" tabIndex={0} aria-label="Seek"
-        aria-valuemin={0} aria-valuemax={1000} aria-valuenow={Math.round(1000 * placeOf(spans, shown))}
-        aria-valuetext={`${dateText(shown, zone.value)} ${clockText(shown, zone.value)}`}
+        aria-valuemin={0} aria-valuemax={1000} aria-valuenow={thousandth} aria-valuetext={said}
         onKeyDown={onKeyDown}
         onPointerDown={(event) => {
           dragging.current = true;
           line.current!.setPointerCapture(event.pointerId);
-          setTarget(under(event));
+          target.value = under(event);
         }}
-        onPointerMove={(event) => dragging.current && setTarget(under(event))}
+        onPointerMove={(event) => {
+          if (dragging.current) target.value = under(event);
+        }}
         onPointerUp={(event) => {
           if (dragging.current) go(under(event));
           dragging.current = false;
         }}
         onPointerCancel={() => {
           dragging.current = false;
-          setTarget(null);
+          target.value = null;
         }}
       >
-        <div class="timeline-done" style={{ width: `${100 * placeOf(spans, now)}%` }} />
-        {still}
-        <div class="timeline-head" style={{ left: `${100 * placeOf(spans, shown)}%` }}>
-          {target !== null && (
-            <span class={`timeline-tip ${placeOf(spans, shown) > 0.8 ? "left" : ""}`}>
-              {weekday(shown, zone.value)} {dateText(shown, zone.value)} {shortTime(shown, zone.value)}
-            </span>
-          )}
-        </div>
+        <div class="timeline-done" style={doneStyle} />
+        <Days spans={spans.value} />
+        <Events spans={spans.value} />
+        <div class="timeline-head" style={headStyle}><Tip /></div>
       </div>
-      <Jump spans={spans} now={now} />
+      <Jump spans={spans.value} />
     </section>
+  );
+}
+
+function Tip(): JSX.Element | null {
+  if (target.value === null) return null;
+  return (
+    <span class={`timeline-tip ${place.value > 0.8 ? "left" : ""}`}>
+      {weekday(shown.value, zone.value)} {dateText(shown.value, zone.value)} {shortTime(shown.value, zone.value)}
+    </span>
   );
 }
 
@@ -181,12 +196,14 @@ function gapSpans(found: Schema<"DayRecord">[]): [number, number][] {
 }
 
 /** The same without a mouse: a day and a time of the exchange. */
-function Jump({ spans, now }: { spans: Span[]; now: number }): JSX.Element {
+function Jump({ spans }: { spans: Span[] }): JSX.Element {
   const [day, setDay] = useState<string | null>(null);
   const [time, setTime] = useState<string | null>(null);
   const options = useMemo(() => spans.map((span) => (
     <option value={span.day}>{span.day}{span.half ? " (half day)" : ""}</option>
   )), [spans]);
+  // As of the last status, not of each frame: a field of time is dear to write.
+  const now = Math.max(session.value?.time == null ? 0 : msOf(session.value.time), spans[0]!.open);
   const at = Math.max(0, spans.findLastIndex((span) => span.open <= now));
   const chosen = spans.find((span) => span.day === day) ?? spans[at]!;
   const clock = time ?? shortTime(now, zone.value);

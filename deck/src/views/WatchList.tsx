@@ -2,12 +2,15 @@
 
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { useComputed } from "@preact/signals";
 import { arrow, number, percent, price, short, tone } from "../lib/format";
 import { data } from "../state/follow";
 import { markOf } from "../state/market";
 import { focusedSymbol, showSymbol, watch, watched } from "../state/panes";
 import { plan } from "../state/session";
 import { Button } from "./parts";
+
+const WHOLE = 99.95; // per cent; what is less is not shown as 100.0
 
 export function WatchList(): JSX.Element {
   const others = plan.value?.symbols.filter((name) => !watched.value.includes(name)) ?? [];
@@ -34,24 +37,34 @@ export function WatchList(): JSX.Element {
   );
 }
 
+/** Made once: its figures are signals, which write their own text and class where that has changed. */
 function Row({ symbol }: { symbol: string }): JSX.Element {
-  const summary = data.value?.symbols[symbol];
-  const last = markOf(symbol).value.last ?? summary?.last ?? null;
-  const before = summary?.prev_close ?? summary?.open ?? null;
-  const change = last === null || before === null || before === 0 ? null : last / before - 1;
-  const quality = summary?.quality ?? null;
-  const shown = focusedSymbol.value === symbol;
+  const summary = useComputed(() => data.value?.symbols[symbol]);
+  const last = useComputed(() => markOf(symbol).value.last ?? summary.value?.last ?? null);
+  const change = useComputed(() => {
+    const before = summary.value?.prev_close ?? summary.value?.open ?? null;
+    return last.value === null || before === null || before === 0 ? null : last.value / before - 1;
+  });
+  const lastText = useComputed(() => price(last.value));
+  const changeText = useComputed(() => `${arrow(change.value)} ${percent(change.value)}`);
+  const changeClass = useComputed(() => `figure ${tone(change.value)}`);
+  const volume = useComputed(() => short(summary.value?.volume));
+  const low = useComputed(() => (summary.value?.quality ?? 100) < WHOLE);
+  const quality = useComputed(() => {
+    const found = summary.value?.quality ?? null;
+    return found === null ? number(null) : `${low.value ? "! " : ""}${number(found, 1)} %`;
+  });
+  const qualityClass = useComputed(() => `number ${low.value ? "warn" : ""}`);
+  const shown = useComputed(() => focusedSymbol.value === symbol);
   return (
-    <tr class={shown ? "current" : ""}>
+    <tr class={shown.value ? "current" : ""}>
       <th scope="row">
-        <button type="button" class="link" aria-current={shown} onClick={() => showSymbol(symbol)}>{symbol}</button>
+        <button type="button" class="link" aria-current={shown.value} onClick={() => showSymbol(symbol)}>{symbol}</button>
       </th>
-      <td class="number">{price(last)}</td>
-      <td class={`number ${tone(change)}`}>{arrow(change)} {percent(change)}</td>
-      <td class="number">{short(summary?.volume)}</td>
-      <td class={`number ${quality !== null && quality < 99.95 ? "warn" : ""}`}>
-        {quality === null ? number(null) : `${quality < 99.95 ? "! " : ""}${number(quality, 1)} %`}
-      </td>
+      <td class="number"><div class="figure price">{lastText}</div></td>
+      <td class="number"><div class={changeClass}>{changeText}</div></td>
+      <td class="number">{volume}</td>
+      <td class={qualityClass}>{quality}</td>
       <td><Button label={`Remove ${symbol} from the watch list`} icon="close" kind="small" class="quiet" onClick={() => watch(symbol, false)} /></td>
     </tr>
   );
