@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.client import Tapedeck
@@ -38,18 +39,21 @@ def labels_of(query: str) -> set[str]:
 
 
 @pytest.fixture
-def exported(server: StartServer, tmp_path: Path) -> dict[str, set[str]]:
-    """Names of samples and their labels, of a server whose session has begun."""
+def metrics(server: StartServer, tmp_path: Path) -> list[Metric]:
+    """What a server exports while its session runs."""
     url = server(write_small_catalog(tmp_path / "catalog"))
     with Tapedeck(url) as deck:
         deck.start("*", *DAYS, speed=0, start_paused=True)
         deck.step("bar", 3)
-        text = deck.metrics()
-    return {
-        sample.name: set(sample.labels)
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+        deck.set_speed(1)
+        deck.resume()
+        return list(text_string_to_metric_families(deck.metrics()))
+
+
+@pytest.fixture
+def exported(metrics: list[Metric]) -> dict[str, set[str]]:
+    """Names of samples and their labels."""
+    return {sample.name: set(sample.labels) for family in metrics for sample in family.samples}
 
 
 def test_every_metric_of_the_dashboard_is_exported(exported: dict[str, set[str]]) -> None:
@@ -66,6 +70,38 @@ def test_every_metric_that_is_exported_is_shown(exported: dict[str, set[str]]) -
     shown = " ".join(queries())
     families = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in exported}
     assert not [name for name in families if name not in shown]
+
+
+def test_queries_ask_of_each_metric_what_its_kind_has(metrics: list[Metric]) -> None:
+    kinds = {sample.name: family.type for family in metrics for sample in family.samples}
+    states = {
+        sample.labels["state"]: sample.value
+        for family in metrics
+        for sample in family.samples
+        if sample.name == "tapedeck_session_state"
+    }
+    assert [state for state, value in states.items() if value == 1] == ["RUNNING"]
+    for query in queries():
+        (name,) = re.findall(r"tapedeck_\w+", query)
+        assert ("rate(" in query) <= (kinds[name] in {"counter", "histogram"}), query
+        assert ("histogram_quantile(" in query) == name.endswith("_bucket"), query
+        assert (kinds[name] == "histogram") <= ("sum by (le)" in query), query
+        assert query.count("(") == query.count(")"), query
+
+
+def test_panels_are_of_grafanas_model() -> None:
+    assert {"uid", "title", "schemaVersion", "time", "panels"} <= set(DASHBOARD)
+    titles = [panel["title"] for panel in DASHBOARD["panels"]]
+    assert len(titles) == len(set(titles))
+    for panel in DASHBOARD["panels"]:
+        assert panel["type"] in {"stat", "timeseries"}, panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["fieldConfig"]["overrides"] == []
+        names = [target["refId"] for target in panel["targets"]]
+        assert names == sorted(set(names)), panel["title"]
+        for part in (panel, *panel["targets"]):
+            assert part["datasource"] == {"type": "prometheus", "uid": "prometheus"}
+        assert all(target["legendFormat"] for target in panel["targets"]), panel["title"]
 
 
 def test_panels_have_a_place_of_their_own() -> None:
