@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Page, Route, expect
 
-from tests.deck.conftest import NextPage, Served
+from tests.deck.conftest import WAIT_MS, NextPage, Served
 from tests.deck.test_replay import NEW_YORK
 
 FRAMES = 4_400
+MOST_NODES = 100
 MOST = 4_000  # points of a chart, as deck/src/state/feeds.ts has it
 
 # The page's socket is kept, and its frames of the screen wait until they are asked for.
@@ -45,15 +47,31 @@ _FLOOD = """([count, epoch, begin]) => {
 _LONGEST = "function() { return Math.max(...this.map(one => one.length)); }"
 
 
-def longest_array(chrome: CDPSession) -> int:
-    """Of all arrays that the page holds, those within the charts too."""
+_POINTS = """function() {
+  const isPoint = one => one?.ms !== undefined && 'value' in one;
+  return this.filter(one => one.length > 100 && isPoint(one[0])).map(one => one.at(-1).ms);
+}"""
+
+
+def of_all_arrays(chrome: CDPSession, function: str) -> Any:
+    """What a function says of all arrays that the page holds, those within the charts too."""
     chrome.send("HeapProfiler.collectGarbage")
     kind = chrome.send("Runtime.evaluate", {"expression": "Array.prototype"})["result"]["objectId"]
     found = chrome.send("Runtime.queryObjects", {"prototypeObjectId": kind})["objects"]["objectId"]
     given: dict[str, Any] = {
-        "objectId": found, "functionDeclaration": _LONGEST, "returnByValue": True,
+        "objectId": found, "functionDeclaration": function, "returnByValue": True,
     }  # fmt: skip
-    return int(chrome.send("Runtime.callFunctionOn", given)["result"]["value"])
+    said = chrome.send("Runtime.callFunctionOn", given)["result"]["value"]
+    chrome.send("Runtime.releaseObject", {"objectId": found})  # else it holds them all
+    return said
+
+
+def counted(chrome: CDPSession) -> tuple[int, int]:
+    """Nodes of the page, and its listeners, after a collection."""
+    chrome.send("Performance.enable")
+    chrome.send("HeapProfiler.collectGarbage")
+    found = {one["name"]: one["value"] for one in chrome.send("Performance.getMetrics")["metrics"]}
+    return int(found["Nodes"]), int(found["JSEventListeners"])
 
 
 def test_charts_keep_no_more_than_they_show(served: Served, open_page: NextPage) -> None:
@@ -62,15 +80,40 @@ def test_charts_keep_no_more_than_they_show(served: Served, open_page: NextPage)
     served.api.post("/session/run-to", json={"time": begin.isoformat()}).raise_for_status()
     page = open_page(init=f"({_HOLD})()")
     add_chart(page, "ticks")
+    chrome = page.context.new_cdp_session(page)
+    nodes, listeners = counted(chrome)
     page.evaluate(_FLOOD, [FRAMES, epoch, 1000 * begin.timestamp()])
+    nodes_after, listeners_after = counted(chrome)
+    assert listeners_after == listeners
+    assert nodes_after < nodes + MOST_NODES  # a figure that was empty, a notice
     chart = page.get_by_role("region", name="Chart of AIG").first
     chart.get_by_role("button", name="Table").click()
     newest = begin + timedelta(minutes=FRAMES - 1)
     rows = chart.get_by_role("region", name="The newest bars of AIG").get_by_role("row")
     expect(rows.nth(1)).to_contain_text(newest.astimezone(NEW_YORK).strftime("%m-%d %H:%M"))
     expect(chart).to_contain_text(f"{10 + (FRAMES - 1) % 7:.2f}")
-    longest = longest_array(page.context.new_cdp_session(page))
+    longest = of_all_arrays(chrome, _LONGEST)
     assert MOST / 2 < longest <= MOST + 2  # the flood came to the charts, and was cut
+
+
+def test_what_comes_while_a_chart_is_read_is_kept(served: Served, open_page: NextPage) -> None:
+    epoch = served.session(streams=["bars_1m", "trades", "quotes"], allow_missing=True)["epoch"]
+    begin = datetime(2013, 10, 7, 13, 35, tzinfo=UTC)
+    served.api.post("/session/run-to", json={"time": begin.isoformat()}).raise_for_status()
+    page = open_page(init=f"({_HOLD})()")
+    waiting: list[Route] = []
+    page.route("**/trades?*", lambda route: waiting.append(route))
+    with page.expect_request("**/trades?*"):
+        add_chart(page, "ticks")
+    page.evaluate(_FLOOD, [3, epoch, 1000 * begin.timestamp()])
+    with page.expect_response(lambda answer: "/trades" in answer.url):
+        for route in waiting:
+            route.continue_()
+    newest = 1000 * (begin + timedelta(seconds=2)).timestamp()
+    chrome = page.context.new_cdp_session(page)
+    ends = time.monotonic() + WAIT_MS / 1000
+    while newest not in (last := of_all_arrays(chrome, _POINTS)):
+        assert time.monotonic() < ends, f"the chart's points end at {last}, not at {newest}"
 
 
 def add_chart(page: Page, interval: str) -> None:

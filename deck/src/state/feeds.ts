@@ -115,6 +115,7 @@ function feedBars(chart: CandleChart, symbol: string, interval: string, drawn: D
 
 type Points = Record<"trade" | "bid" | "ask", TickPoint[]>;
 
+const noPoints = (): Points => ({ trade: [], bid: [], ask: [] });
 const LINES = ["trade", "bid", "ask"] as const;
 const secondOf = (point: TickPoint): number => Math.floor(point.ms / 1000);
 
@@ -125,9 +126,16 @@ function bySecond(points: TickPoint[]): TickPoint[] {
   return [...found.values()];
 }
 
+/** What was read, and what came later than all of it. */
+function joined(found: TickPoint[], newer: TickPoint[]): TickPoint[] {
+  const last = found.at(-1)?.ms ?? -Infinity;
+  return bySecond([...found, ...newer.filter((point) => point.ms > last)]);
+}
+
 function feedTicks(chart: CandleChart, symbol: string, drawn: Drawn): () => void {
   let generation = 0;
-  let points: Points = { trade: [], bid: [], ask: [] };
+  let points = noPoints();
+  let since: Points | null = null; // what the stream brings while an answer is on its way
   const given = { path: { symbol }, query: { limit: LOADED } };
   const trades = async (): Promise<TickPoint[]> =>
     (await get("/api/v1/session/data/{symbol}/trades", given)).trades.map((t) => ({ ms: msOf(t.ts), value: t.price }));
@@ -143,19 +151,25 @@ function feedTicks(chart: CandleChart, symbol: string, drawn: Drawn): () => void
   };
   const load = async (): Promise<void> => {
     const mine = ++generation;
+    const newer = (since = noPoints());
     const [sold, quoted] = await Promise.all([orNone(trades()), orNone(quotes())]);
     if (mine !== generation) return;
     const side = (name: "bid" | "ask"): TickPoint[] =>
       quoted.flatMap((quote) => (quote[name] === null ? [] : [{ ms: msOf(quote.ts), value: quote[name] }]));
-    points = { trade: bySecond(sold), bid: bySecond(side("bid")), ask: bySecond(side("ask")) };
+    points = {
+      trade: joined(sold, newer.trade), bid: joined(side("bid"), newer.bid), ask: joined(side("ask"), newer.ask),
+    };
+    since = null;
     chart.showTicks(points);
     chart.fit(SHOWN * 2);
     drawn([]);
   };
   const update = (name: keyof Points, ms: number, value: number | null): void => {
+    if (value === null) return;
+    since?.[name].push({ ms, value });
     const line = points[name];
     const last = line.at(-1);
-    if (value === null || (last !== undefined && ms < last.ms)) return;
+    if (last !== undefined && ms < last.ms) return;
     const point = { ms, value };
     if (last !== undefined && secondOf(last) === secondOf(point)) line[line.length - 1] = point;
     else line.push(point);
