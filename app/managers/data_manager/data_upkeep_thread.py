@@ -17,9 +17,12 @@ from app.calendar import TradingDay
 from app.day_table import Grid
 from app.feed.queues import BEFORE_ALL_NS
 from app.feed.resample import Resampler
+from app.feed.sources import END_NS
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.intake import AUCTION_GRACE_NS
 from app.model import Batch, Items, Stream, StreamType, join_items
+
+_AT_ONCE_ROWS = 16_384  # what a processor's cache holds of their columns
 
 
 class UpkeepTarget(Protocol):
@@ -66,8 +69,7 @@ class DataUpkeepThread(Thread):
         self._day = 0
         self._place = {stream: i for i, stream in enumerate(sources)}
         self._through = np.full(len(sources), BEFORE_ALL_NS, np.int64)
-        trades = [s.type is StreamType.TRADE for s in sources]
-        self._wait_ns = np.where(trades, AUCTION_GRACE_NS, 0)  # an auction may print late
+        self._are_trades = np.array([s.type is StreamType.TRADE for s in sources], bool)
         grid = Grid(days)
         with_bars = {s.symbol for s in sources if s.type is StreamType.BAR}
         self._without_bars = {s.symbol for s in sources if s.type is StreamType.TRADE} - with_bars
@@ -115,13 +117,15 @@ class DataUpkeepThread(Thread):
     def _do_all(self, inbox: Sequence[Work]) -> None:
         """Each stream's rows in order; those of different streams at once."""
         together: dict[Stream, Work] = {}
+        rows = 0
         for work in inbox:
             if self._before_work is not None:
                 self._before_work()
-            if work.stream in together:
+            if together and (work.stream in together or rows + len(work.items) > _AT_ONCE_ROWS):
                 self._do(list(together.values()))
-                together = {}
+                together, rows = {}, 0
             together[work.stream] = work
+            rows += len(work.items)
         self._do(list(together.values()))
         self._close_days()
 
@@ -147,14 +151,16 @@ class DataUpkeepThread(Thread):
             self._through[self._place[work.stream]] = work.through_ns
 
     def _close_days(self) -> None:
-        while self._day < len(self._days):
-            day = self._days[self._day]
-            needed = np.maximum(day.end_ns, day.close_ns + self._wait_ns)
-            if (self._through < needed).any():
-                return
+        before, known_ns = self._day, int(self._through.min(initial=END_NS))
+        trades_ns = int(self._through[self._are_trades].min(initial=END_NS))
+        for day in self._days[before:]:
+            late_ns = day.close_ns + AUCTION_GRACE_NS  # an auction may print late
+            if known_ns < max(day.end_ns, day.close_ns) or trades_ns < max(day.end_ns, late_ns):
+                break
             self._book.close_day(self._day)
-            self._target.request_roll(self._day)
             self._day += 1
+        if self._day > before:
+            self._target.request_roll(self._day - 1)
 
 
 def _batches(
