@@ -119,13 +119,14 @@ def _from_bars(rows: Items, firsts: Ints, group: Ints) -> tuple[list[Any], Any]:
     values: Any = rows["v"]
     lasts = np.append(firsts[1:], len(rows)) - 1
     volume = np.ascontiguousarray(values[:, 4])
+    total: Any = np.bincount(group, volume)
     columns: list[Any] = [
         values[firsts, 0],
         np.maximum.reduceat(np.ascontiguousarray(values[:, 1]), firsts),
         np.minimum.reduceat(np.ascontiguousarray(values[:, 2]), firsts),
         values[lasts, 3],
-        np.bincount(group, volume),
-        _vwap(group, np.ascontiguousarray(values[:, 5]), volume),
+        total,
+        _vwap(group, np.ascontiguousarray(values[:, 5]), volume, total),
         np.bincount(group).astype(np.float64),
     ]
     return columns, np.ones(len(firsts), bool)
@@ -147,16 +148,17 @@ def _from_trades(rows: Items, firsts: Ints, group: Ints) -> tuple[list[Any], Any
     np.fmax.at(high, group[sets_range], price[sets_range])
     np.fmin.at(low, group[sets_range], price[sets_range])
     counts = flags & Flag.VOLUME != 0
-    volume = np.bincount(group[counts], size[counts], count)
-    vwap = _vwap(group[counts], price[counts], size[counts], count)
+    volume: Any = np.bincount(group[counts], size[counts], count)
+    vwap = _vwap(group[counts], price[counts], size[counts], volume)
     return [opened, high, low, closed, volume, vwap], there
 
 
-def _vwap(group: Ints, price: Floats, volume: Floats, count: int = 0) -> Floats:
+def _vwap(group: Ints, price: Floats, volume: Floats, total: Floats) -> Floats:
     """By volume; null where nothing traded, or where one that traded has no price."""
-    total = np.bincount(group, volume, count)
     traded = volume > 0
-    money = np.bincount(group[traded], price[traded] * volume[traded], len(total))
+    if not traded.all():
+        group, price, volume = group[traded], price[traded], volume[traded]
+    money = np.bincount(group, price * volume, len(total))
     found = np.full(len(total), np.nan)
     np.divide(money, total, out=found, where=total > 0)
     found[np.isnan(found)] = np.nan

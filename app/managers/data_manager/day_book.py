@@ -15,7 +15,7 @@ import numpy as np
 from app.calendar import TradingDay
 from app.day_table import Grid
 from app.managers.data_manager.gap_detection import Coverage, expected_minutes, find_gaps
-from app.model import Floats, Ints, Items, pick_items
+from app.model import Ints, Items, pick_items
 from app.times import MINUTE_NS
 
 _EPOCH = date(1970, 1, 1)
@@ -43,39 +43,23 @@ class SymbolDay(NamedTuple):
 class _Page:
     """One day, as columns over the symbols."""
 
-    def __init__(self, day: TradingDay, symbols: int) -> None:
+    def __init__(self, day: TradingDay, symbols: int, minutes: int) -> None:
         self.day = day
-        self.ohlcv = np.full((symbols, 5), np.nan)
-        self.minutes = expected_minutes(day, day.end_ns)  # a session may end within the day
-        self.there = np.zeros((symbols, len(self.minutes)), bool)
+        self.there = np.zeros((symbols, minutes), bool)
         self.packed: Any = None
         self.auctions: dict[int, list[tuple[int, float]]] = {}  # by symbol: time, price
         self.days: dict[int, SymbolDay] = {}  # made once the page is closed
-
-    def add(self, symbols: Ints, ohlc: Floats, of: Ints, starts: Ints, volumes: Floats) -> None:
-        """Bars of several symbols: o, h, l, c of each; row i is of ``symbols[of[i]]``."""
-        rows = self.ohlcv[symbols]
-        fresh = np.isnan(rows[:, 0])
-        rows[fresh, :4], rows[fresh, 4] = ohlc[fresh], 0.0
-        rows[:, 1] = np.maximum(rows[:, 1], ohlc[:, 1])
-        rows[:, 2] = np.minimum(rows[:, 2], ohlc[:, 2])
-        rows[:, 3] = ohlc[:, 3]
-        # Summed from left to right, from what was there: however the rows were cut into batches.
-        group = np.concatenate([np.arange(len(symbols)), of])
-        rows[:, 4] = np.bincount(group, np.concatenate([rows[:, 4], volumes]))
-        self.ohlcv[symbols] = rows
-        at = np.searchsorted(self.minutes, starts, "right") - 1
-        self.there[symbols[of], at] = True
 
     def close(self) -> None:
         """No more rows: the minutes are packed, eight to a byte."""
         self.packed = np.packbits(self.there, axis=1)
         self.there = np.empty((0, 0), bool)
 
-    def minutes_there(self, symbol: int) -> Any:
-        if self.packed is None:
-            return self.there[symbol]
-        return np.unpackbits(self.packed[symbol], count=len(self.minutes)).astype(bool)
+    def coverage(self, symbol: int) -> Coverage:
+        """Of a closed page. A session may end within the day."""
+        minutes = expected_minutes(self.day, self.day.end_ns)
+        there = np.unpackbits(self.packed[symbol], count=len(minutes)).astype(bool)
+        return Coverage(int(there.sum()), len(there), find_gaps(minutes, there))
 
 
 class DayBook:
@@ -92,56 +76,76 @@ class DayBook:
         self._symbols = tuple(symbols)
         self._daily = daily
         self._with_bars = tuple(with_bars)
-        self._grid = Grid(days, regular_only=True)
+        self._ohlcv = np.full((len(days), len(symbols), 5), np.nan)
+        self._grid = grid = Grid(days, regular_only=True)
+        minutes = -((grid.start_ns - grid.end_ns) // MINUTE_NS)  # of each part
+        self._minutes = np.bincount(grid.day, minutes, len(days)).astype(np.int64).tolist()
+        before = minutes.cumsum() - minutes
+        first_parts = grid.day.searchsorted(grid.day, "left")
+        self._minutes_before = before - before[first_parts]  # in the day, before each part
         self._pages: dict[int, _Page] = {}
 
     def _page(self, day: int) -> _Page:
         page = self._pages.get(day)
         if page is None:
-            page = self._pages[day] = _Page(self._days[day], len(self._symbols))
+            page = _Page(self._days[day], len(self._symbols), self._minutes[day])
+            self._pages[day] = page
         return page
 
     def add_bars(self, items: Items) -> None:
         """Count 1m bars: each symbol's together, rising in time; only regular minutes matter."""
-        starts = items["release_ns"] - MINUTE_NS
-        part, regular = self._grid.part_of(starts)
-        regular &= items["release_ns"] <= self._days[-1].end_ns
+        release = np.ascontiguousarray(items["release_ns"])
+        part, regular = self._grid.part_of(release - MINUTE_NS)
+        regular &= release <= self._days[-1].end_ns
         if not regular.all():
-            items, starts, part = pick_items(items, regular), starts[regular], part[regular]
+            items, release, part = pick_items(items, regular), release[regular], part[regular]
         if not len(items):
             return
-        values: Any = items["v"]
-        day, symbol = self._grid.day[part], items["symbol"].astype(np.int64)
+        day, symbol = self._grid.day[part], np.ascontiguousarray(items["symbol"])
         begins = np.ones(len(items), bool)
         begins[1:] = (day[1:] != day[:-1]) | (symbol[1:] != symbol[:-1])
         firsts, group = np.flatnonzero(begins), np.cumsum(begins) - 1
-        lasts = np.append(firsts[1:], len(items)) - 1
-        ohlc = np.column_stack([
-            values[firsts, 0],
-            np.maximum.reduceat(np.ascontiguousarray(values[:, 1]), firsts),
-            np.minimum.reduceat(np.ascontiguousarray(values[:, 2]), firsts),
-            values[lasts, 3],
-        ])  # fmt: skip
-        self._add_runs(day[firsts], symbol[firsts], ohlc, group, starts, values[:, 4])
+        days, symbols = day[firsts], symbol[firsts].astype(np.int64)
+        self._add_prices(days, symbols, items, firsts, group)
+        self._mark(days, symbols, release - MINUTE_NS, part, firsts)
 
-    def _add_runs(
-        self, days: Ints, symbols: Ints, ohlc: Floats, group: Ints, starts: Ints, volumes: Floats
+    def _add_prices(
+        self, days: Ints, symbols: Ints, items: Items, firsts: Ints, group: Ints
     ) -> None:
-        """Runs of rows of one symbol and day; row i is of run ``group[i]``."""
-        if (days[1:] < days[:-1]).any():  # several symbols and days: by day, each run in order
-            order = np.argsort(days[group], kind="stable")
-            group, starts, volumes = group[order], starts[order], volumes[order]
-            by_day = np.argsort(days, kind="stable")
-            place = np.empty(len(days), np.int64)
-            place[by_day] = np.arange(len(days))
-            group, days, symbols, ohlc = place[group], days[by_day], symbols[by_day], ohlc[by_day]
-        edges = np.flatnonzero(np.diff(days, prepend=-1, append=-1))
-        rows = group.searchsorted(edges).tolist()
-        for at, low in enumerate(edges[:-1].tolist()):
-            runs, span = slice(low, int(edges[at + 1])), slice(rows[at], rows[at + 1])
-            self._page(int(days[low])).add(
-                symbols[runs], ohlc[runs], group[span] - low, starts[span], volumes[span]
-            )
+        """Runs of rows, each of a symbol and day of its own; row i is of run ``group[i]``."""
+        values: Any = items["v"]
+        rows = self._ohlcv[days, symbols]
+        fresh = np.isnan(rows[:, 0])
+        rows[fresh, :4], rows[fresh, 4] = values[firsts[fresh], :4], 0.0
+        high = np.maximum.reduceat(np.ascontiguousarray(values[:, 1]), firsts)
+        low = np.minimum.reduceat(np.ascontiguousarray(values[:, 2]), firsts)
+        rows[:, 1], rows[:, 2] = np.maximum(rows[:, 1], high), np.minimum(rows[:, 2], low)
+        rows[:, 3] = values[_lasts(firsts, len(items)), 3]
+        # Summed from left to right, from what was there: however the rows were cut into batches.
+        runs = np.concatenate([np.arange(len(days)), group])
+        rows[:, 4] = np.bincount(runs, np.concatenate([rows[:, 4], values[:, 4]]))
+        self._ohlcv[days, symbols] = rows
+
+    def _mark(self, days: Ints, symbols: Ints, starts: Ints, part: Ints, firsts: Ints) -> None:
+        """Note which minutes are there: starts rise within a run, on the minute grid."""
+
+        def minute_of(rows: Any) -> Ints:
+            parts = part[rows]
+            into = starts[rows] - self._grid.start_ns[parts]
+            minutes: Ints = self._minutes_before[parts] + into // MINUTE_NS
+            return minutes
+
+        lasts = _lasts(firsts, len(starts))
+        runs = zip(
+            days.tolist(), symbols.tolist(), firsts.tolist(), lasts.tolist(),
+            minute_of(firsts).tolist(), minute_of(lasts).tolist(), strict=True,
+        )  # fmt: skip
+        for day, symbol, first, last, low, high in runs:
+            there = self._page(day).there[symbol]
+            if high - low == last - first:  # none is missing between
+                there[low : high + 1] = True
+            else:
+                there[minute_of(slice(first, last + 1))] = True
 
     def add_auctions(self, symbol: int, trades: Items, grace_ns: int) -> None:
         """Note closing-auction trades; each counts for the day whose close it follows."""
@@ -161,16 +165,15 @@ class DayBook:
         page = self._pages[day]
         known = page.days.get(symbol)
         if known is None:
-            known = page.days[symbol] = self._make_day(page, symbol)
+            known = page.days[symbol] = self._make_day(day, symbol)
         return known
 
-    def _make_day(self, page: _Page, symbol: int) -> SymbolDay:
-        row = page.ohlcv[symbol].tolist()
+    def _make_day(self, day: int, symbol: int) -> SymbolDay:
+        page = self._pages[day]
+        row = self._ohlcv[day, symbol].tolist()
         has_bars = row[0] == row[0]
-        there = page.minutes_there(symbol)
-        found = Coverage(int(there.sum()), len(there), find_gaps(page.minutes, there))
         o, h, low, c, v = row if has_bars else [None] * 5
-        cover = found if self._with_bars[symbol] else None
+        cover = page.coverage(symbol) if self._with_bars[symbol] else None
         return SymbolDay(o, h, low, c, v, cover)
 
     def official_close(self, day: int, symbol: int, now_ns: int) -> OfficialClose | None:
@@ -189,10 +192,15 @@ class DayBook:
         prints = [price for time_ns, price in page.auctions.get(symbol, ()) if time_ns <= now_ns]
         if prints:
             return OfficialClose(prints[-1], AUCTION)
-        close = float(page.ohlcv[symbol, 3])
+        close = float(self._ohlcv[day, symbol, 3])
         return None if np.isnan(close) else OfficialClose(close, LAST_MINUTE)
 
     def has(self, day: int) -> bool:
         """Whether the day is closed: before that its page is not for readers."""
         page = self._pages.get(day)
         return page is not None and page.packed is not None
+
+
+def _lasts(firsts: Ints, count: int) -> Ints:
+    """The last row of each run of ``count`` rows in all."""
+    return np.append(firsts[1:], count) - 1
