@@ -131,7 +131,7 @@ def merge_items(parts: Sequence[Items]) -> Items:
     """One array, stable by release time: equal times stay in the order of the parts."""
     rows = join_items(parts)
     if len(parts) < 2:
-        return rows
+        return rows.copy()  # the part is the session data's too, and the rows are written to
     release = np.ascontiguousarray(rows["release_ns"])
     if (release[1:] >= release[:-1]).all():
         return rows

@@ -6,7 +6,9 @@ committed view and sees exactly the rows released at or before its ``now_ns``.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +27,13 @@ from app.model import (
     StreamType,
     copy_items,
     empty_items,
+    join_items,
     make_items,
 )
 from app.times import MINUTE_NS
 
 _FIRST_CAPACITY = 512
+_MOST_PARTS = 64
 
 
 class _Rows(NamedTuple):
@@ -42,15 +46,48 @@ class _Rows(NamedTuple):
 
 
 class StreamColumns:
-    """The rows of one stream, rising in time. One writer; any readers."""
+    """The rows of one stream, rising in time. One writer; any readers.
+
+    What is appended waits as it came, and is made one array when somebody reads: at speed 0
+    most days are gone before anybody does. Rows given are never written again.
+    """
 
     def __init__(self, keep_rows: int | None = None) -> None:
         self._keep_rows = keep_rows
         self.cut_ns: int | None = None  # rows before it are gone, because there were too many
         self._rows = _Rows(np.empty(0, np.int64), empty_items(), 0, 0)
+        self._fresh: deque[Items] = deque()  # not yet in ``_rows``
+        self._fresh_rows = 0
+        self._kept_from = (0, 0)
+        self._joining = Lock()
 
     def append(self, items: Items, keep_from_ns: int, now_ns: int) -> None:
         """Add rows. Those before ``keep_from_ns``, or beyond the bound, may go."""
+        with self._joining:
+            self._fresh.append(items)
+            self._fresh_rows += len(items)
+            self._kept_from = keep_from_ns, now_ns
+            while len(self._fresh) > 1 and self._fresh[0]["release_ns"][-1] < keep_from_ns:
+                self._fresh_rows -= len(self._fresh.popleft())
+            bounded = self._keep_rows is not None and self._fresh_rows > self._keep_rows
+            if bounded or len(self._fresh) > _MOST_PARTS:
+                self._join()
+
+    def _joined(self) -> _Rows:
+        """All rows that were appended, as one state."""
+        if self._fresh:
+            with self._joining:
+                self._join()
+        return self._rows
+
+    def _join(self) -> None:
+        """Under the lock."""
+        if self._fresh:
+            self._add(join_items(list(self._fresh)), *self._kept_from)
+            self._fresh.clear()
+            self._fresh_rows = 0
+
+    def _add(self, items: Items, keep_from_ns: int, now_ns: int) -> None:
         release, store, low, high = self._rows
         count = len(items)
         if high + count > len(store):
@@ -77,7 +114,7 @@ class StreamColumns:
 
     def visible(self, now_ns: int, from_ns: int) -> Items:
         """Rows released in [from_ns, now_ns], oldest first; a view, never written again."""
-        release, items, low, high = self._rows
+        release, items, low, high = self._joined()
         known = release[low:high]
         first = int(known.searchsorted(from_ns, "left"))
         last = int(known.searchsorted(now_ns, "right"))
