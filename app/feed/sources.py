@@ -173,7 +173,11 @@ class ParquetCandleSource:
 
     def _through(self, items: Items, lowest_after_ns: int) -> tuple[Ints, int]:
         """How far the stream is complete before each row and after the last; the highest valid."""
-        release = items["release_ns"]
+        release = np.ascontiguousarray(items["release_ns"])
+        if not self._overlapping and _rises(release, lowest_after_ns):
+            rising = np.append(release, lowest_after_ns)
+            rising -= 1
+            return rising, self._last.latest_ns
         timed = np.where(release == NO_TIME_NS, END_NS, release)
         unread = np.append(timed, lowest_after_ns)
         through: Ints = np.minimum.accumulate(unread[::-1])[::-1] - 1
@@ -190,8 +194,10 @@ class ParquetCandleSource:
     def _in_range(self, items: Items) -> Any:
         """Which rows lie in the range; None for all. Rows without a time stay, to be counted."""
         interval_ns = self.stream.interval_min * MINUTE_NS
-        release = items["release_ns"]
+        release = np.ascontiguousarray(items["release_ns"])
         low, high = self._from_ns + interval_ns, self._until_ns + interval_ns
+        if len(release) and release.min() >= low and release.max() < high:
+            return None
         inside = (release >= low) & (release < high) | (release == NO_TIME_NS)
         return None if inside.all() else inside
 
@@ -206,3 +212,11 @@ class ParquetCandleSource:
             self._last = _Read(empty_items(), None, through_ns[-1:], latest_ns, following, offset)
             self._at = 0
         return Batch(self.stream, items[low:high], through, cut)
+
+
+def _rises(release_ns: Ints, after_ns: int) -> bool:
+    """Whether all rows have a time, and none comes after a later one or after ``after_ns``."""
+    if not len(release_ns):
+        return True
+    timed = release_ns[0] != NO_TIME_NS and release_ns[-1] <= after_ns
+    return bool(timed and (release_ns[1:] >= release_ns[:-1]).all())
