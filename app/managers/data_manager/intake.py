@@ -60,7 +60,9 @@ class Intake:
         kept = items if taken.all() else pick_items(items, taken)
         values: Any = kept["v"]
         values += 0.0  # no negative zero, and one NaN: the digest hashes these bytes
-        values[np.isnan(values)] = np.nan
+        missing = np.isnan(values)
+        if missing.any():
+            values[missing] = np.nan
         if kept is items:
             self._highest_ns = max(self._highest_ns, int(release.max(initial=NO_TIME_NS)))
             return Taken(items, sequence, fate[:0], release[:0], auctions)
