@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -33,12 +34,12 @@ class Chunk:
 
     def upto(self, limit_ns: int, most_rows: int | None, most_slices: int | None) -> int:
         """The slice before which a window must end; at least one slice is in it."""
-        end = int(np.searchsorted(self.times_ns, limit_ns, "right"))
+        end = bisect_right(self.times_ns, limit_ns)  # numpy's own gives the interpreter lock away
         if most_slices is not None:
             end = min(end, self.at + most_slices)
         if most_rows is not None:
             first = int(self.bounds[self.at])
-            fits = int(np.searchsorted(self.bounds, first + most_rows, "right")) - 1
+            fits = bisect_right(self.bounds, first + most_rows) - 1
             end = min(end, max(fits, self.at + 1))
         return end
 
