@@ -143,7 +143,10 @@ def table_items(dataset: str, table: pa.Table, words: Dictionary) -> tuple[Items
     """
     items = empty_items(table.num_rows)
     values: Any = items["v"]
-    items["release_ns"] = column_times(table.column("ts"))
+    times = column_times(table.column("ts"))
+    if dataset == "bars_1m":
+        times = np.where(times == NO_TIME_NS, times, times + MINUTE_NS)
+    items["release_ns"] = times
     if dataset == "bars_1m":
         _fill_bars(table, items, values)
     elif dataset == "trades":
@@ -161,8 +164,6 @@ def _fill_bars(table: pa.Table, items: Items, values: Any) -> None:
         values[:, place] = _numbers(table.column(name))
     values[:, 5] = _numbers(table.column("vwap")) if "vwap" in table.column_names else np.nan
     values[:, 6] = 1.0
-    release: Any = items["release_ns"]
-    release[release != NO_TIME_NS] += MINUTE_NS
 
 
 def _fill_trades(table: pa.Table, items: Items, values: Any, words: Dictionary) -> None:
@@ -232,12 +233,15 @@ def _codes(table: pa.Table, name: str, words: Dictionary) -> Floats | float:
     column = table.column(name)
     if not pt.is_dictionary(column.type):
         column = column.dictionary_encode()
-    pieces = [np.empty(0)]
+    pieces = []
     for chunk in column.chunks:
         known = [-1.0 if w is None else float(words.add(w)) for w in chunk.dictionary.to_pylist()]
         look_up = np.array([*known, -1.0])
-        pieces.append(look_up[pc.fill_null(chunk.indices, len(known)).to_numpy()])
-    return np.concatenate(pieces)
+        indices = chunk.indices
+        if indices.null_count:
+            indices = pc.fill_null(indices, len(known))
+        pieces.append(look_up[indices.to_numpy()])
+    return pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0), *pieces])
 
 
 def _sequence(column: pa.ChunkedArray) -> Ints:
