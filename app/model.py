@@ -190,6 +190,17 @@ def pick_items(items: Items, which: Any) -> Items:
     return picked
 
 
+def place_items(parts: Sequence[Items], places: Any) -> Items:
+    """One array of several, each row at its place in it."""
+    placed = np.empty(len(places), _RAW)
+    low = 0
+    for part in parts:
+        placed[places[low : low + len(part)]] = part.view(_RAW)
+        low += len(part)
+    found: Items = placed.view(ITEM)
+    return found
+
+
 def copy_items(into: Items, items: Items) -> None:
     """Overwrite ``into`` by as many items."""
     into.view(_RAW)[:] = items.view(_RAW)

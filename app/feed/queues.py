@@ -16,6 +16,7 @@ from app.model import (
     empty_items,
     join_items,
     pick_items,
+    place_items,
 )
 
 BEFORE_ALL_NS = int(np.iinfo(np.int64).min)
@@ -129,13 +130,14 @@ class Merge:
 
 def merge_items(parts: Sequence[Items]) -> Items:
     """One array, stable by release time: equal times stay in the order of the parts."""
-    rows = join_items(parts)
     if len(parts) < 2:
-        return rows.copy()  # the part is the session data's too, and the rows are written to
-    release = np.ascontiguousarray(rows["release_ns"])
+        return join_items(parts).copy()  # the part is others' too, and the rows are written to
+    release = np.concatenate([part["release_ns"] for part in parts])
     if (release[1:] >= release[:-1]).all():
-        return rows
-    return pick_items(rows, np.argsort(release, kind="stable"))
+        return join_items(parts)
+    places = np.empty(len(release), np.intp)
+    places[np.argsort(release, kind="stable")] = np.arange(len(release))
+    return place_items(parts, places)
 
 
 def _by_sequence(taken: list[tuple[Items, Ints | None]]) -> Items:

@@ -24,7 +24,7 @@ from app.managers.data_manager.session_data import SessionData
 from app.managers.data_manager.worker import WindowWorker
 from app.managers.lifecycle import State
 from app.managers.time_manager import ClockWriter, TimeManager, View, Wall
-from app.model import Window, empty_items
+from app.model import StreamType, Window, empty_items
 from app.runs.digest import DeliveredWords, Digest
 from app.times import MINUTE_NS, SECOND_NS
 
@@ -205,7 +205,8 @@ class Player:
                 self.known_ns = self._merger.merged_through_ns
             return
         items = merge.items()
-        self.words.renumber(items)
+        if any(stream.type is not StreamType.BAR for stream, _ in merge.parts):
+            self.words.renumber(items)
         items.flags.writeable = False
         chunk = Chunk(items)
         with self._changed:
