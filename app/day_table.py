@@ -37,6 +37,20 @@ class DayTable:
         day = np.clip(self.day_of(release_ns) - day_before, 0, len(self.days) - 1)
         return np.clip(release_ns, self.first_ns[day] - 1, self.end_ns[day])
 
+    def delivers_all(self, starts_ns: Ints, release_ns: Ints) -> bool:
+        """Whether rising items are all DELIVERED, none in a grace; False where not told quickly."""
+        if not len(release_ns):
+            return True
+        first, last = self.day_of(release_ns[[0, -1]]).tolist()
+        if last == len(self.days) or len(self._break_start_ns):
+            return False
+        lows = np.append(0, release_ns.searchsorted(self.end_ns[first:last], "right"))
+        highs = np.append(lows[1:], len(release_ns))
+        used = np.flatnonzero(lows < highs)  # days without items tell nothing
+        early = starts_ns[lows[used]] < self.first_ns[first + used]
+        late = starts_ns[highs[used] - 1] >= self._hours_end_ns[first + used]
+        return not (early.any() or late.any())
+
     def classify(self, starts_ns: Ints, release_ns: Ints) -> tuple[Any, Any]:
         """For each item DELIVERED or why not, and whether it lies in the grace after the close."""
         count = len(self.days)

@@ -14,7 +14,7 @@ import numpy as np
 from app.catalog.schema import NO_TIME_NS
 from app.feed.soundness import all_sound, invalid_rows
 from app.feed.sources import CandleSource
-from app.model import Batch, Ints, Items, Stream, StreamType, pick_items
+from app.model import Batch, Floats, Ints, Items, Stream, StreamType, pick_items
 from app.times import MINUTE_NS
 
 TAKEN, LATE, DUPLICATE, INVALID = range(4)
@@ -34,14 +34,17 @@ class RowJudge:
         self._on_grid = on_grid and kind is StreamType.BAR
         self._latest_ns = NO_TIME_NS
 
-    def takes_all(self, items: Items, release_ns: Ints) -> bool:
-        """Whether all of the next rows are sound and in order; if not, nothing has happened."""
-        if not len(items):
+    def takes_all(self, release_ns: Ints, columns: Floats) -> bool:
+        """Whether all of the next rows are sound and in order; if not, nothing has happened.
+
+        ``columns`` are their values, one after the other.
+        """
+        if not len(release_ns):
             return True
         bars = self._kind is StreamType.BAR
         step = release_ns[1:] > release_ns[:-1] if bars else release_ns[1:] >= release_ns[:-1]
         fits = int(release_ns[0]) > self._latest_ns - (not bars) and bool(step.all())
-        if not fits or not all_sound(self._kind, items):
+        if not fits or release_ns[0] == NO_TIME_NS or not all_sound(self._kind, columns):
             return False
         if self._on_grid and (release_ns % MINUTE_NS).any():
             return False

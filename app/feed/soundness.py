@@ -7,23 +7,21 @@ from typing import Any
 import numpy as np
 
 from app.catalog.schema import NO_TIME_NS
-from app.model import Items, StreamType
+from app.model import Floats, Items, StreamType
 
 
-def all_sound(kind: StreamType, items: Items) -> bool:
-    """Whether no row is invalid and none lacks a side: what nearly all data is, told quickly."""
-    if not len(items):
-        return True
-    values: Any = items["v"]
-    required = values[:, : _REQUIRED[kind]]
+def all_sound(kind: StreamType, columns: Floats) -> bool:
+    """Whether no row is invalid and none lacks a side: what nearly all data is, told quickly.
+
+    ``columns`` are the rows' values, one after the other: (VALUES, rows), one row at least.
+    """
+    required = columns[: _REQUIRED[kind]]
     # A NaN is the least and the greatest of what it is among: it fails both.
     if not (required.min() >= 0 and required.max() < np.inf):
         return False
-    if kind is StreamType.BAR:
-        vwap = values[:, 5]
-        if np.fmin.reduce(vwap) < 0 or np.fmax.reduce(vwap) == np.inf:
-            return False
-    return bool(items["release_ns"].min() != NO_TIME_NS)
+    vwap = columns[5]
+    bars = kind is StreamType.BAR
+    return not bars or not (np.fmin.reduce(vwap) < 0 or np.fmax.reduce(vwap) == np.inf)
 
 
 _REQUIRED = {StreamType.BAR: 5, StreamType.TRADE: 2, StreamType.QUOTE: 4}

@@ -75,6 +75,22 @@ def test_every_item_is_judged_as_the_rule_says(
     assert reasons.tolist() == [reason for reason, _ in expected]
     delivered = np.flatnonzero(reasons == DELIVERED)
     assert post_close[delivered].tolist() == [expected[i][1] for i in delivered]
+    plain = bool((reasons == DELIVERED).all()) and not post_close.any()
+    starts.sort()
+    assert plain or not DayTable(days).delivers_all(starts, starts + minutes * MINUTE_NS)
+
+
+@pytest.mark.parametrize("case", ["regular", "no grace", "extended", "all", "one day"])
+def test_all_minutes_of_the_hours_are_told_to_be_delivered_quickly(case: str) -> None:
+    days = _days(case)
+    starts = np.concatenate([np.arange(d.first_ns, d.hours_end_ns, MINUTE_NS) for d in days])
+    table = DayTable(days)
+    assert table.delivers_all(starts, starts + MINUTE_NS)
+    assert table.delivers_all(starts[:0], starts[:0])
+    assert not table.delivers_all(starts - MINUTE_NS, starts)
+    reasons, post_close = table.classify(starts, starts + MINUTE_NS)
+    assert (reasons == DELIVERED).all()
+    assert not post_close.any()
 
 
 def test_the_bar_at_the_close_is_in_the_grace_and_the_next_one_is_late() -> None:

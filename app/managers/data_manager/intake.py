@@ -14,12 +14,13 @@ from app.catalog.schema import NO_TIME_NS
 from app.day_table import AFTER_HOURS, BEFORE_HOURS, IN_BREAK, DayTable
 from app.feed.judge import RowJudge
 from app.managers.data_manager.discards import REASONS
-from app.model import Flag, Ints, Items, Stream, StreamType, pick_items
+from app.model import Flag, Floats, Ints, Items, Stream, StreamType, pick_items
 from app.times import MINUTE_NS, SECOND_NS
 
 AUCTION_GRACE_NS = 600 * SECOND_NS
 
 _TAKEN = -1
+_NO_FATES: Any = np.empty(0, np.int64)
 _BY_HOURS = {
     BEFORE_HOURS: REASONS.index("before_hours"),
     IN_BREAK: REASONS.index("in_break"),
@@ -53,19 +54,19 @@ class Intake:
         """Judge the next rows in source order. ``items`` becomes the intake's own."""
         release = np.ascontiguousarray(items["release_ns"])
         starts = release - self._stream.interval_min * MINUTE_NS
-        fate = self._fate(items, release, starts)
+        columns = np.ascontiguousarray(items["v"].T)  # read often: that is quicker in one piece
+        in_order = self._judge.takes_all(release, columns)
         items["symbol"] = self._symbol
+        if in_order and self._table.delivers_all(starts, release):
+            auctions = self._auctions(items)
+            _normalize(items, columns)
+            self._highest_ns = int(release.max(initial=self._highest_ns))
+            return Taken(items, sequence, _NO_FATES, release[:0], auctions)
+        fate = self._fate(items, release, starts, in_order)
         taken = fate == _TAKEN
-        auctions = self._auctions(items, fate)
+        auctions = self._auctions(items, taken | (fate == REASONS.index("after_hours")))
         kept = items if taken.all() else pick_items(items, taken)
-        values: Any = kept["v"]
-        values += 0.0  # no negative zero, and one NaN: the digest hashes these bytes
-        missing = np.isnan(values)
-        if missing.any():
-            values[missing] = np.nan
-        if kept is items:
-            self._highest_ns = max(self._highest_ns, int(release.max(initial=NO_TIME_NS)))
-            return Taken(items, sequence, fate[:0], release[:0], auctions)
+        _normalize(kept, columns)
         counted = ~taken & ((starts >= self._counted_from_ns) | (release == NO_TIME_NS))
         return Taken(
             kept,
@@ -75,12 +76,9 @@ class Intake:
             auctions,
         )
 
-    def _fate(self, items: Items, release: Ints, starts: Ints) -> Any:
+    def _fate(self, items: Items, release: Ints, starts: Ints, in_order: bool) -> Any:
         """For each row _TAKEN, or its reason; marks those after the close."""
-        if self._judge.takes_all(items, release):
-            fate = np.full(len(items), _TAKEN)
-        else:
-            fate = _BY_JUDGE[self._judge.judge(items)]
+        fate = np.full(len(items), _TAKEN) if in_order else _BY_JUDGE[self._judge.judge(items)]
         reasons, post_close = self._table.classify(starts, release)
         if reasons.any():
             for reason, number in _BY_HOURS.items():
@@ -98,8 +96,15 @@ class Intake:
         after = fate == _BY_HOURS[AFTER_HOURS]
         return self._table.within_day(times, after)
 
-    def _auctions(self, items: Items, fate: Any) -> Items:
+    def _auctions(self, items: Items, judged: Any = True) -> Items:
         if self._stream.type is not StreamType.TRADE:
             return items[:0]
-        judged = (fate == _TAKEN) | (fate == REASONS.index("after_hours"))
         return pick_items(items, judged & (items["flags"] & Flag.AUCTION_CLOSE != 0))
+
+
+def _normalize(items: Items, columns: Floats) -> None:
+    """No negative zero, and one NaN: the digest hashes these bytes. ``columns`` tell of any."""
+    if np.signbit(columns).any() or np.isnan(columns).any():
+        values: Any = items["v"]
+        values += 0.0
+        values[np.isnan(values)] = np.nan
