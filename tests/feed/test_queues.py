@@ -115,4 +115,13 @@ def test_parts_are_told_by_stream() -> None:
 
 def test_merging_nothing_gives_nothing() -> None:
     assert len(merge_items([])) == 0
+
+
+def test_what_is_merged_shares_no_memory_with_its_parts() -> None:
+    ticks, quotes = trade_items([1, 5]), quote_items([3])
+    for parts in ([ticks], [ticks, quotes], [ticks[:1], quotes, ticks[1:]]):
+        merged = merge_items(parts)
+        assert merged["release_ns"].tolist() == sorted(merged["release_ns"].tolist())
+        assert len(merged) == sum(len(part) for part in parts)
+        assert not any(np.shares_memory(merged, part) for part in parts)
     assert len(merge_queues([_queue(sequenced=True)], 5)) == 0
