@@ -117,7 +117,7 @@ def _write_tick_day(root: Path, per_symbol: int, day: TradingDay, place: int, sy
         )
 
 
-_W1 = (date(2010, 1, 4), date(2020, 3, 25))
+_W1 = (date(2010, 1, 4), date(2020, 3, 26))
 _W2 = (date(2024, 3, 4), date(2024, 3, 15))
 _W3 = (date(2024, 3, 5), date(2024, 3, 5))
 
