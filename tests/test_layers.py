@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 GROUND = (
-    "app", "app.errors", "app.times", "app.model", "app.calendar", "app.day_table", "app.logs",
-    "app.notebook", "app.progress",
+    "app", "app.errors", "app.damage", "app.times", "app.model", "app.calendar", "app.day_table",
+    "app.logs", "app.notebook", "app.progress",
 )  # fmt: skip
 
 # Which layer may import which; what those may import is allowed as well.

@@ -24,10 +24,11 @@ from app.catalog.importers.localtime import load_zone, local_days
 from app.catalog.importers.report import Counts, Progress, no_progress
 from app.catalog.importers.rows import Rows
 from app.catalog.layout import SIDE_DATASETS, STREAM_DATASETS, day_path, parse_path
-from app.catalog.location import UNREADABLE, open_filesystem, redact_uri
+from app.catalog.location import open_filesystem, redact_uri
 from app.catalog.shapes import NEEDED, TS
 from app.catalog.spill import Spill, split_days
 from app.catalog.writer import DayWriter, Folders, copy_file, list_files
+from app.damage import UNREADABLE
 from app.errors import CatalogError
 from app.model import Ints
 
@@ -159,6 +160,7 @@ class _Build:
                 for batch in file.iter_batches(
                     min(_BATCH_ROWS, self._memory_rows), use_threads=False
                 ):
+                    batch.validate(full=True)  # texts may be no UTF-8
                     yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
         except UNREADABLE as error:
             raise CatalogError(f"{source.name}: cannot be read as Parquet: {error}") from error

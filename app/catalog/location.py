@@ -17,8 +17,6 @@ _SHOWN = frozenset({"region", "scheme", "endpoint_override", "allow_bucket_creat
 _USER = re.compile(r"(?<=://)(?:[^/?#]*@|[^/?#]*:[^?#]*@)")
 _HIDDEN = "***"
 
-# What pyarrow raises for a file that is damaged, wherever the damage lies.
-UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, KeyError, IndexError)
 _SHORTEST_SECRET = 4
 
 

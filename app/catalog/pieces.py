@@ -19,7 +19,6 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from app.catalog.layout import parse_path
-from app.catalog.location import UNREADABLE
 from app.catalog.schema import (
     check_schema,
     check_symbols,
@@ -28,6 +27,7 @@ from app.catalog.schema import (
     is_text,
     known_columns,
 )
+from app.damage import UNREADABLE
 from app.errors import CatalogError
 from app.model import Ints
 from app.times import DAY_NS
@@ -171,7 +171,7 @@ def _footer_span(file: pq.ParquetFile, group: int, full: str) -> _Span | None:
     """By the footer's statistics; None where they are absent or do not tell the dates."""
     metadata = file.metadata.row_group(group)
     columns = (metadata.column(i) for i in range(metadata.num_columns))
-    statistics = next(c.statistics for c in columns if c.path_in_schema == "ts")
+    statistics = next((c.statistics for c in columns if c.path_in_schema == "ts"), None)
     if statistics is None or not statistics.has_min_max:
         return None
     unit_ns = _UNITS_NS[file.schema_arrow.field("ts").type.unit]

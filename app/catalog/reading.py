@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from app.catalog.location import UNREADABLE
 from app.catalog.pieces import FileStamp, Piece
+from app.damage import UNREADABLE
 from app.errors import CatalogChangedError, CatalogError
 
 _CACHED_GROUPS = 4

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 
 from app.catalog.index import load_index
 from app.catalog.layout import SIDE_DATASETS, parse_path, side_path
-from app.catalog.location import UNREADABLE, open_filesystem, redact_uri
+from app.catalog.location import open_filesystem, redact_uri
 from app.catalog.pieces import Piece
 from app.catalog.reading import PieceReader
 from app.catalog.schema import COLUMNS, table_items
+from app.damage import UNREADABLE
 from app.errors import CatalogError, NotFoundError, nearest
 from app.model import Dictionary, Ints, Items
 
@@ -181,9 +182,11 @@ class Catalog:
             return None
         try:
             with self.filesystem.open_input_file(path) as source:
-                return pq.read_table(source)
+                table = pq.read_table(source)
+            table.validate(full=True)  # texts may be no UTF-8
         except UNREADABLE as error:
             raise CatalogError(f"{path}: cannot be read as Parquet: {error}") from error
+        return table
 
 
 def daily_closes(catalog: Catalog, symbol: str) -> dict[int, float]:
@@ -191,12 +194,13 @@ def daily_closes(catalog: Catalog, symbol: str) -> dict[int, float]:
     table = catalog.side_table("daily", symbol)
     if table is None:
         return {}
+    path, needed = f"{catalog.root}/{side_path('daily', symbol)}", "date (date32), close (double)"
     absent = {"date", "close"} - set(table.column_names)
     if absent:
-        raise CatalogError(
-            f"{catalog.root}/{side_path('daily', symbol)}: no column {sorted(absent)[0]!r}; "
-            "needed: date (date32), close (double)"
-        )
-    days = table.column("date").cast(pa.date32()).cast(pa.int32()).to_pylist()
-    closes = table.column("close").cast(pa.float64()).to_pylist()
+        raise CatalogError(f"{path}: no column {sorted(absent)[0]!r}; needed: {needed}")
+    try:
+        days = table.column("date").cast(pa.date32()).cast(pa.int32()).to_pylist()
+        closes = table.column("close").cast(pa.float64()).to_pylist()
+    except UNREADABLE as error:
+        raise CatalogError(f"{path}: {error}; needed: {needed}") from error
     return {d: c for d, c in zip(days, closes, strict=True) if c is not None and np.isfinite(c)}

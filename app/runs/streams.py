@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from app.damage import UNREADABLE
 from app.errors import NotFoundError, RunError
 from app.runs.manifest import UNFINISHED
 from app.runs.tables import ORDERS, TABLES, batch_of_rows
@@ -79,18 +80,30 @@ def _cannot_write(path: Path, error: OSError) -> RunError:
 def read_stream(path: Path) -> Iterator[Any]:
     """The whole record batches of a stream, oldest first; a torn tail is left out.
 
-    RunError where it breaks before its end.
+    RunError where it breaks before its end, or holds what no run writes.
     """
     with pa.OSFile(str(path), "rb") as source:
         try:
             reader = pa.ipc.open_stream(source)
             while True:
-                yield reader.read_next_batch()
+                yield _checked(reader.read_next_batch(), path)
         except StopIteration:
             return
-        except (pa.ArrowInvalid, OSError) as error:
+        except UNREADABLE as error:
             if source.tell() < source.size():
                 raise RunError(f"{path}: broken at byte {source.tell()}: {error}") from error
+
+
+def _checked(batch: Any, path: Path) -> Any:
+    """Arrow trusts a file's offsets and texts: what reads them may not."""
+    wanted = TABLES[path.stem]
+    if not batch.schema.equals(wanted):
+        raise RunError(f"{path}: its columns are not those of {path.stem}: {batch.schema.names}")
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise RunError(f"{path}: holds values that cannot be: {error}") from error
+    return batch
 
 
 def read_batches(folder: Path, table: str) -> Iterator[Any]:
@@ -104,8 +117,9 @@ def read_batches(folder: Path, table: str) -> Iterator[Any]:
     if sealed.exists():
         try:
             with pq.ParquetFile(sealed) as file:
-                yield from file.iter_batches(GROUP_ROWS)
-        except (pa.ArrowInvalid, OSError) as error:
+                for batch in file.iter_batches(GROUP_ROWS):
+                    yield _checked(batch, sealed)
+        except UNREADABLE as error:
             raise RunError(f"{sealed}: cannot be read: {error}") from error
     elif stream_path(folder, table).exists():
         yield from read_stream(stream_path(folder, table))

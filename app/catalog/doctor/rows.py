@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from app.catalog.doctor.findings import Findings, Place, Severity
 from app.catalog.layout import parse_path
-from app.catalog.location import UNREADABLE
 from app.catalog.schema import check_schema, known_columns
+from app.damage import UNREADABLE
 from app.errors import CatalogError
 from app.model import Floats, Ints
 from app.times import format_time

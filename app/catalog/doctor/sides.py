@@ -13,7 +13,7 @@ import pyarrow.types as pt
 
 from app.catalog.doctor.findings import Findings, Place, Severity
 from app.catalog.layout import parse_path, side_path
-from app.catalog.location import UNREADABLE
+from app.damage import UNREADABLE
 
 _PRICES = ("open", "high", "low", "close")
 _NUMBERS: dict[str, tuple[str, ...]] = {
@@ -40,12 +40,11 @@ def check_side_file(fs: pafs.FileSystem, root: str, path: str, findings: Finding
     table = _read(fs, f"{root}/{path}", place, findings)
     if table is None or not _has_columns(table, place, findings):
         return 0
-    if dataset == "daily":
-        _check_daily(table, place, findings)
-    elif dataset == "halts":
-        _check_halts(table, place, findings)
-    else:
-        _check_actions(table, place, findings)
+    check = {"daily": _check_daily, "halts": _check_halts}.get(dataset, _check_actions)
+    try:
+        check(table, place, findings)
+    except UNREADABLE as error:
+        findings.add(Severity.ERROR, "unreadable", place, " ".join(str(error).split()))
     return int(table.num_rows)
 
 
@@ -66,10 +65,12 @@ def known_splits(fs: pafs.FileSystem, root: str, symbol: str) -> dict[date, floa
 def _read(fs: pafs.FileSystem, full: str, place: Place, findings: Findings) -> pa.Table | None:
     try:
         with fs.open_input_file(full) as source:
-            return pq.read_table(source, use_threads=False)
+            table = pq.read_table(source, use_threads=False)
+        table.validate(full=True)  # texts may be no UTF-8
     except UNREADABLE as error:
         findings.add(Severity.ERROR, "unreadable", place, " ".join(str(error).split()))
         return None
+    return table
 
 
 def _has_columns(table: pa.Table, place: Place, findings: Findings) -> bool:

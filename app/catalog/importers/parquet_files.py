@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from app.catalog.importers.report import ImportReport, Progress, no_progress
 from app.catalog.importers.sink import Sink
 from app.catalog.importers.tables import TableFormat, TableReader, relative_name
-from app.catalog.location import UNREADABLE, open_filesystem, redact_uri
+from app.catalog.location import open_filesystem, redact_uri
 from app.catalog.writer import Folders, list_files
+from app.damage import UNREADABLE
 from app.errors import CatalogError
 
 _BATCH_ROWS = 65_536
@@ -77,13 +78,17 @@ def _read_file(fs: pafs.FileSystem, path: str, name: str, form: TableFormat, sin
 def _open(fs: pafs.FileSystem, path: str, name: str) -> pq.ParquetFile:
     try:
         # Buffered ahead, the whole file would stay in memory until it is closed.
-        return pq.ParquetFile(path, filesystem=fs, pre_buffer=False)
+        file = pq.ParquetFile(path, filesystem=fs, pre_buffer=False)
+        str(file.schema_arrow)  # names and zones that are no UTF-8 are met here, not later
     except UNREADABLE as error:
         raise CatalogError(f"{name}: cannot be read as Parquet: {error}") from error
+    return file
 
 
 def _batches(file: pq.ParquetFile, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
     try:
-        yield from file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False)
+        for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
+            batch.validate(full=True)  # texts may be no UTF-8
+            yield batch
     except UNREADABLE as error:
         raise CatalogError(f"{name}: cannot be read as Parquet: {error}") from error

@@ -7,12 +7,12 @@ from datetime import date, timedelta
 from functools import lru_cache
 
 import numpy as np
-import pyarrow as pa
 
 from app.calendar import Hours, TradingCalendar, TradingDay
 from app.catalog.layout import side_path
 from app.catalog.schema import NO_TIME_NS, column_times
 from app.catalog.store import Catalog
+from app.damage import UNREADABLE
 from app.day_table import Grid
 from app.errors import CatalogError
 from app.feed.judge import RowJudge
@@ -217,8 +217,13 @@ def corporate_actions(
     found = []
     for symbol in symbols:
         table = catalog.side_table("corporate_actions", symbol)
-        for number, row in enumerate([] if table is None else table.to_pylist(), 1):
-            action = _action(f"{side_path('corporate_actions', symbol)}: row {number}", symbol, row)
+        place = side_path("corporate_actions", symbol)
+        try:
+            rows = [] if table is None else table.to_pylist()
+        except UNREADABLE as error:
+            raise CatalogError(f"{place}: cannot be read: {error}") from error
+        for number, row in enumerate(rows, 1):
+            action = _action(f"{place}: row {number}", symbol, row)
             if action.ex_date <= until:
                 found.append(action)
     return tuple(sorted(found, key=lambda a: (a.ex_date, a.symbol, a.kind != "split")))
@@ -234,7 +239,7 @@ def halts(catalog: Catalog, symbols: Sequence[str]) -> tuple[tuple[str, int, int
         place = side_path("halts", symbol)
         try:
             starts, ends = (column_times(table.column(name)) for name in ("start", "end"))
-        except (KeyError, AttributeError, pa.ArrowException) as error:
+        except (AttributeError, *UNREADABLE) as error:
             raise CatalogError(f"{place}: {error}; needed: start and end, timestamps") from error
         for number, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True), 1):
             until = _EVER_NS if end == NO_TIME_NS else end

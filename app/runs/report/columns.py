@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from app.damage import UNREADABLE
 from app.errors import RunError
 from app.model import Floats, Ints
+from app.runs.tables import TABLES
 
 
 class Labels(NamedTuple):
@@ -27,35 +30,47 @@ class Labels(NamedTuple):
 
 def read_table(folder: Path, name: str, columns: Sequence[str]) -> pa.Table:
     """These columns of a file; RunError where it is missing, broken or lacks one."""
-    return _open(folder, name, columns).read(columns=list(columns))
+    with _opened(folder / name, columns) as file:
+        return _plain(folder / name, file.read(columns=list(columns)), columns)
 
 
 def read_rows(
     folder: Path, name: str, columns: Sequence[str], where: str, among: Sequence[str]
 ) -> pa.Table:
     """The rows whose text in the column ``where`` is one of ``among``, without holding the rest."""
-    file = _open(folder, name, columns)
     wanted = pa.array(among, pa.string())
-    picked = [
-        batch.filter(pc.is_in(batch[where].cast(pa.string()), wanted))
-        for batch in file.iter_batches(columns=list(columns))
-    ]
-    schema = pa.schema([field for field in file.schema_arrow if field.name in columns])
-    return pa.Table.from_batches(picked, schema)
+    with _opened(folder / name, columns) as file:
+        picked = [
+            batch.filter(pc.is_in(batch[where].cast(pa.string()), wanted))
+            for batch in file.iter_batches(columns=list(columns))
+        ]
+        schema = pa.schema([field for field in file.schema_arrow if field.name in columns])
+        return _plain(folder / name, pa.Table.from_batches(picked, schema), columns)
 
 
-def _open(folder: Path, name: str, columns: Sequence[str]) -> pq.ParquetFile:
-    path = folder / name
+@contextmanager
+def _opened(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
+    """A file that has these columns, and RunError for what is wrong with it while it is read."""
     try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
+        with pq.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow, columns)
+            yield file
+    except UNREADABLE as error:
         raise RunError(f"{path}: cannot be read: {error}; is the run over?") from error
-    missing = sorted(set(columns) - set(file.schema_arrow.names))
+
+
+def _check_columns(path: Path, found: pa.Schema, columns: Sequence[str]) -> None:
+    missing = sorted(set(columns) - set(found.names))
     if missing:
-        raise RunError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(file.schema_arrow.names)}"
-        )
-    return file
+        raise RunError(f"{path}: no column {', '.join(missing)}; it has {', '.join(found.names)}")
+
+
+def _plain(path: Path, table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """The columns in the types that a run writes, of whatever encoding they are in the file."""
+    wanted = TABLES[path.stem]
+    found = table.select(columns).cast(pa.schema([wanted.field(name) for name in columns]))
+    found.validate(full=True)  # Arrow trusts a file's texts: what reads them may not
+    return found
 
 
 def times(table: pa.Table, name: str) -> Ints:

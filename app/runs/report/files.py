@@ -148,7 +148,10 @@ def read_open_positions(folder: Path) -> list[Position]:
 def read_events(folder: Path, topics: Sequence[str]) -> Events:
     columns = ("seq", "ts_event_ns", "type", "payload")
     table = read_rows(folder, "events.parquet", columns, "type", topics).sort_by("seq")
-    payloads = [orjson.loads(text) for text in table["payload"].to_pylist()]
+    try:
+        payloads = [orjson.loads(text) for text in table["payload"].to_pylist()]
+    except (orjson.JSONDecodeError, TypeError) as error:
+        raise RunError(f"{folder / 'events.parquet'}: an event is no JSON: {error}") from error
     return Events(times(table, "ts_event_ns").tolist(), table["type"].to_pylist(), payloads)
 
 
