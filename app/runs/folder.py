@@ -32,6 +32,7 @@ from app.runs.manifest import (
     DataFile,
     Manifest,
     RunState,
+    StrategyCopy,
     as_json,
     hash_file,
     read_manifest,
@@ -84,6 +85,19 @@ class RunFolder:
     def journal(self) -> Sequence[Entry] | None:
         """What it was told from outside, as far as it was written; None where nobody could."""
         return read_journal(self.path)
+
+    def strategy_copy(self, copy: StrategyCopy) -> Path:
+        """The file that the manifest names; RunError where it is missing or not in this folder."""
+        place = f"{self.path / 'manifest.json'}: the copy of strategy {copy.id!r}"
+        try:
+            found = (self.path / copy.copy).resolve()
+            if not found.is_relative_to(self.path.resolve()):
+                raise RunError(f"{place}, {copy.copy!r}, lies outside of the run's folder")
+            if found.is_file():
+                return found
+        except (OSError, ValueError, RuntimeError) as error:
+            raise RunError(f"{place}, {copy.copy!r}, cannot be the name of a file") from error
+        raise RunError(f"{place}, {copy.copy!r}, is missing; the run cannot be executed without it")
 
     def check(self) -> list[str]:
         """What is wrong with the files that an ended run left, a sentence each."""

@@ -61,6 +61,22 @@ def test_a_run_that_comes_to_the_same(
     assert len(RunStore(tmp_path / "runs").list()) == 1, "it leaves nothing behind"
 
 
+@pytest.mark.parametrize("copy", ["absolute", "../../once.py", "strategies/link.py", "a\0b"])
+def test_strategies_outside_of_the_runs_folder_are_not_executed(
+    run: Run, small_catalog: Path, recorded: str, tmp_path: Path, copy: str, here: None
+) -> None:
+    folder = RunStore(tmp_path / "runs").open(recorded)
+    (folder.path / "strategies" / "link.py").symlink_to(tmp_path / "once.py")
+    named = str(tmp_path / "once.py") if copy == "absolute" else copy
+    [strategy] = folder.manifest.strategies
+    changed = msgspec.structs.replace(strategy, copy=named)
+    write_manifest(folder.path, msgspec.structs.replace(folder.manifest, strategies=(changed,)))
+    done = run("verify", recorded, "--catalog", small_catalog)
+    assert done.exit_code == 2
+    said = "cannot be the name" if "\0" in copy else "lies outside of the run's folder"
+    assert f"strategy 'once', {named!r}, {said}" in " ".join(done.output.split())
+
+
 def test_altered_data_are_named_with_the_first_event_that_differs(
     run: Run, small_catalog: Path, recorded: str, tmp_path: Path, here: None
 ) -> None:

@@ -170,7 +170,7 @@ def test_a_strategy_that_decides_otherwise_now_is_a_difference(
     copy = traded.path / "strategies" / "once.py"
     text = copy.read_text()
     copy.unlink()
-    with pytest.raises(RunError, match=r"once\.py: is missing; the run cannot be executed"):
+    with pytest.raises(RunError, match=r"once\.py', is missing; the run cannot be executed"):
         killed.resume(traded)
     copy.write_text(text.replace("self.bars == 5", "self.bars == 7"))
     before = bytes_of(traded.path)

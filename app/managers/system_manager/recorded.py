@@ -34,7 +34,7 @@ def lay_out(
             "Runs whose entry has a file beside lockstep: true can be verified and resumed"
         )
     for section, copy in zip(config.strategies, manifest.strategies, strict=True):
-        if _lies_elsewhere(copy):
+        if _lies_elsewhere(section.file):
             renamed = f".{copy.id}/{Path(copy.file).name}"
             names[renamed] = copy.file
             section = section.model_copy(update={"file": renamed})
@@ -48,12 +48,9 @@ def lay_out(
 def _source(run: RunFolder, copy: StrategyCopy, strategies: Path | None) -> Path:
     """The file to be executed for a strategy of the record."""
     if strategies is None:
-        found = run.path / copy.copy
-        if not found.is_file():
-            raise RunError(f"{found}: is missing; the run cannot be executed without it")
-        return found
+        return run.strategy_copy(copy)
     named = strategies / Path(copy.file).name
-    for found in (named,) if _lies_elsewhere(copy) else (strategies / copy.file, named):
+    for found in (named,) if _lies_elsewhere(copy.file) else (strategies / copy.file, named):
         if found.is_file():
             return found
     raise RequestError(f"there is no {named.name!r} in {strategies}")
@@ -89,9 +86,9 @@ def _catalog_of(named: str | None, own: str | None) -> str | None:
     return named
 
 
-def _lies_elsewhere(copy: StrategyCopy) -> bool:
-    """Its name leads out of the configuration's folder."""
-    file = Path(copy.file)
+def _lies_elsewhere(name: str) -> bool:
+    """A strategy's name leads out of the configuration's folder."""
+    file = Path(name)
     return file.is_absolute() or ".." in file.parts
 
 

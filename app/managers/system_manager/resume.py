@@ -127,7 +127,7 @@ class Resumption:
 
 def _check_strategies(run: RunFolder) -> None:
     for copy in run.manifest.strategies:
-        if hash_file(run.path / copy.copy).hash != copy.hash:
+        if hash_file(run.strategy_copy(copy)).hash != copy.hash:
             raise RunError(f"{copy.copy} is not the file that the run began with")
 
 
