@@ -70,6 +70,17 @@ def test_a_configuration_that_cannot_be(
     assert str(place.configs) not in answer.text
 
 
+def test_a_start_that_is_refused_leaves_no_run(place: Place) -> None:
+    place.http.post("/session/stop").raise_for_status()
+    before = sorted(place.runs.glob("*/manifest.json"))
+    body = {"config": "live.yaml", "set": ["strategies.once.params.nothing=1"]}
+    answer = place.http.post("/session", json=body)
+    assert answer.status_code == 422
+    assert "nothing" in answer.json()["detail"]
+    assert sorted(place.runs.glob("*/manifest.json")) == before
+    assert len(place.http.get("/runs").json()["runs"]) == len(before)
+
+
 # -- what is read --------------------------------------------------------------------------------
 
 

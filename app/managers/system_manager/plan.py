@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.catalog.store import Catalog
+from app.errors import RequestError
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.session_data import SessionData
 from app.managers.data_manager.worker import WindowWorker
@@ -89,6 +90,8 @@ def open_desk(
         return _desk(plan, context, record)
     except BaseException as error:
         record.finished("failed", f"{type(error).__name__}: {error}", resolved.look_back_ns)
+        if plan.queued is None and isinstance(error, RequestError):
+            plan.store.delete(record.run_id)  # a start that is refused is no run
         raise
 
 
