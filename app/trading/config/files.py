@@ -75,11 +75,13 @@ def _find(path: FilePath, name: str, within: FilePath | None) -> FilePath:
                 raise ConfigError([f"{name}: lies outside of the folder of configurations"])
         if found.is_file():
             return found
-        is_folder = found.is_dir()
+        is_folder, is_there = found.is_dir(), found.exists()
     except _NO_NAME as error:
         raise ConfigError([f"{name!r} cannot be the name of a file"]) from error
     if is_folder:
         raise ConfigError([f"{name}: is a folder; name a YAML file in it"])
+    if is_there:
+        raise ConfigError([f"{name}: is no plain file; name a YAML file"])
     raise ConfigError([f"{name}: no such file{_like(found, '.yaml', '.yml')}"])
 
 
@@ -87,7 +89,7 @@ def _like(path: FilePath, *endings: str) -> str:
     """The names in a folder that were perhaps meant."""
     if not path.parent.is_dir():
         return ""
-    names = [one.name for one in path.parent.iterdir() if one.suffix in endings]
+    names = [one.name for one in path.parent.iterdir() if one.suffix in endings and one.is_file()]
     close = ", ".join(nearest(path.name, names))
     return f"; nearest: {close}" if close else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,12 @@ def test_a_byte_order_mark_and_windows_lines_are_taken(folder: Path) -> None:
 def test_a_file_that_is_not_there_names_the_nearest(folder: Path) -> None:
     (folder / "runs.yaml").touch()
     (folder / "configs").mkdir()
+    os.mkfifo(folder / "pipe.yaml")
     for name, said in (
         ("run.yaml", "run.yaml: no such file; nearest: runs.yaml"),
         ("absent/x.yaml", "absent/x.yaml: no such file"),
         ("configs", "configs: is a folder; name a YAML file in it"),
+        ("pipe.yaml", "pipe.yaml: is no plain file; name a YAML file"),
     ):
         with pytest.raises(ConfigError) as caught:
             load_backtest_config(name)
