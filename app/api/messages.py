@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from app.api.frames import Channel
+from app.api.json_text import read_json
 from app.api.problems import validation_errors
 from app.errors import RequestError, TimeError
 from app.model import code_rank, parse_channel
@@ -203,10 +204,10 @@ def _read_quick(plain: dict[str, Any], kind: type[Ack] | type[Read]) -> Ack | Re
 def _decode(data: str | bytes, encoding: str) -> Any:
     try:
         if isinstance(data, str):
-            return orjson.loads(data)
+            return read_json(data)
         if encoding == "msgpack":
             return msgspec.msgpack.decode(data)
-    except (orjson.JSONDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
         kind = "JSON" if isinstance(data, str) else "msgpack"
         raise ViolationError("malformed", f"not {kind}: {error}", UNSUPPORTED) from error
     raise ViolationError("binary", "binary frames need ?encoding=msgpack", UNSUPPORTED)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import parse_qsl
 
-import orjson
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BeforeValidator
@@ -16,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.json_text import read_json
 from app.api.problems import field_error, invalid
 
 _JSON = "application/json"
@@ -42,8 +42,7 @@ NUMBER = BeforeValidator(_number)
 
 class _StrictRequest(Request):
     async def json(self) -> Any:
-        """orjson refuses NaN, infinities, lone surrogates and endless nesting."""
-        return orjson.loads(await self.body())
+        return read_json(await self.body())
 
 
 class StrictRoute(APIRoute):

@@ -70,6 +70,13 @@ def test_bodies_that_are_no_json_object(fake: Fake, body: bytes) -> None:
     check(fake.http.patch("/session", content=body, headers=JSON), 422, "body")
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"speed": 1, "speed": 2}', b'{"a": [{"speed": {}, "b": 1, "\\u0073peed": "x"}]}']
+)
+def test_a_key_that_is_there_twice(fake: Fake, body: bytes) -> None:
+    check(fake.http.patch("/session", content=body, headers=JSON), 422, "'speed' is there twice")
+
+
 def test_other_media_types_are_refused(fake: Fake) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonx"):
         answer = fake.http.patch("/session", content=b'{"speed":1}', headers={"Content-Type": kind})
