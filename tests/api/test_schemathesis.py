@@ -44,6 +44,7 @@ def page(request: pytest.FixtureRequest, server: StartServer, tmp_path: Path) ->
     return schemathesis.openapi.from_url(url + "/openapi.json")
 
 
+@pytest.mark.timeout(600)  # thousands of requests: on a busy machine they take their time
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_generated_requests(page: Any, mode: GenerationMode) -> None:
     count = 0
