@@ -80,12 +80,12 @@ def test_rows_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
     rows = [
         f"{OPEN_MS},1,1,1,1,1", "86400000,1,1,1,1,1", "-1,1,1,1,1,1", "soon,1,1,1,1,1",
         f"{OPEN_MS + 1},1,1,1,1,1", f"{OPEN_MS},1,1,1", f"{OPEN_MS},1,-1,1,1,1",
-        f"{OPEN_MS},1,,1,1,1", f"{OPEN_MS},1,1,1,1,1", ",1,1,1,1,1",
+        f"{OPEN_MS},1,,1,1,1", f"{OPEN_MS},1,1,1,1,1", ",1,1,1,1,1", "1e308,1,1,1,1,1",
     ]  # fmt: skip
     put(tmp_path / "in", "minute/abc/20240308_trade.zip", "\n".join(rows))
     report = bring(tmp_path)
     assert report.rejected.by_reason == {
-        "time outside its day": 2,
+        "time outside its day": 3,
         "not a number": 1,
         "bar off the minute grid": 1,
         "wrong number of columns": 1,

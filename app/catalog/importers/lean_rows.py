@@ -23,7 +23,8 @@ _EPOCH = date(1970, 1, 1)
 def day_stamps(rows: Rows, column: pa.Array, day: date) -> Stamps:
     """Wall times of milliseconds since midnight; those outside the day are rejected."""
     values, null = rows.read_numbers("milliseconds", column)
-    ns = np.rint(np.where(rows.bad | null, 0, values) * _MS_NS)
+    with np.errstate(over="ignore"):  # what is then infinite lies outside the day
+        ns = np.rint(np.where(rows.bad | null, 0, values) * _MS_NS)
     rows.reject((ns < 0) | (ns >= DAY_NS), "time outside its day", "milliseconds", column)
     midnight = (day - _EPOCH).days * DAY_NS
     wall: Ints = np.where(rows.bad, 0, ns).astype(np.int64) + midnight
