@@ -27,7 +27,7 @@ class Fake:
         settings = load_settings(None, tapedeck_port=0, **overrides)
         self.server = LocalServer(cast(SystemManager, self.manager), settings)
         self.url = self.server.start()
-        self.http = httpx.Client(base_url=self.url + "/api/v1", timeout=10)
+        self.http = httpx.Client(base_url=self.url + "/api/v1", timeout=60)
 
     def start(self, **more: Any) -> FakeSession:
         answer = self.http.post("/session", json={**START, **more})
@@ -62,7 +62,7 @@ def impatient() -> Iterator[Fake]:
 def real(server: StartServer, tmp_path: Path) -> Iterator[httpx.Client]:
     """A client of a real server over the small catalog."""
     url = server(build(tmp_path / "catalog"), http_max_wait_seconds=5)
-    with httpx.Client(base_url=url + "/api/v1", timeout=20) as client:
+    with httpx.Client(base_url=url + "/api/v1", timeout=60) as client:
         yield client
 
 

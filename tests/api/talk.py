@@ -26,7 +26,7 @@ class Talk:
 
     def receive(self) -> Frame:
         """The next frame, decoded."""
-        data = self.socket.recv(timeout=10)
+        data = self.socket.recv(timeout=60)
         frame: Frame = json.loads(data) if isinstance(data, str) else msgspec.msgpack.decode(data)
         return frame
 

@@ -30,7 +30,7 @@ def page(request: pytest.FixtureRequest, server: StartServer, tmp_path: Path) ->
         build(tmp_path / "catalog", minutes=60), http_max_wait_seconds=0.1,
         tapedeck_configs_dir=configs,
     )  # fmt: skip
-    with httpx.Client(base_url=url + "/api/v1", timeout=20) as client:
+    with httpx.Client(base_url=url + "/api/v1", timeout=60) as client:
         if request.param == "with a session":
             client.post("/session", json=START | {"start_paused": True}).raise_for_status()
             client.post("/session/step", json={"unit": "slice", "count": 200})
@@ -41,7 +41,7 @@ def page(request: pytest.FixtureRequest, server: StartServer, tmp_path: Path) ->
             order = {"symbol": "BAC", "side": "buy", "quantity": 1, "type": "limit"}
             sent = client.post("/session/orders", json=order | {"limit_price": 1, "tif": "gtc"})
             assert sent.json()["order"]["state"] == "working"
-    return schemathesis.openapi.from_url(url + "/openapi.json")
+    return schemathesis.openapi.from_url(url + "/openapi.json", timeout=60)
 
 
 @pytest.mark.timeout(600)  # thousands of requests: on a busy machine they take their time
@@ -58,7 +58,7 @@ def test_generated_requests(page: Any, mode: GenerationMode) -> None:
     def check_call(data: DataObject) -> None:
         nonlocal count
         case = data.draw(strategy)
-        answer = case.call(timeout=10)
+        answer = case.call(timeout=60)
         assert answer.status_code < 500, case.as_curl_command()
         case.validate_response(answer, excluded_checks=[positive_data_acceptance])
         count += 1

@@ -68,6 +68,7 @@ class Model:
     def __init__(self) -> None:
         self.now, self.day, self.state = BEGIN, 0, "PAUSED"
         self.epoch, self.speed = 1, 60.0
+        self.stopped = False  # it takes no command any more
 
     @property
     def over(self) -> bool:
@@ -198,7 +199,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(target=places, at=TIMES)
     def seek(self, at: int) -> int:
-        legal = self.model.state != "STOPPED"
+        legal = not self.model.stopped
         self.act(lambda: self.session.seek(at), legal)
         if legal:
             self.model.seek(at)
@@ -213,7 +214,7 @@ class SessionMachine(RuleBasedStateMachine):
         model, there = self.model, Model()
         there.stand(at)
         behind = (there.day, there.now) < (model.day, model.now)
-        legal = model.state != "STOPPED" and not behind
+        legal = not model.stopped and not behind
         self.act(lambda: self.session.run_to(at), legal, TapedeckError)
         if legal:
             model.seek(at)
@@ -226,7 +227,9 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.epoch > 2)
     def stop(self) -> None:
         self.session.stop()
-        self.model.state = "STOPPED"
+        self.model.stopped = True
+        if self.model.state != "COMPLETED":  # what is completed stays so
+            self.model.state = "STOPPED"
 
     @invariant()
     def agrees(self) -> None:
@@ -250,6 +253,19 @@ class SessionMachine(RuleBasedStateMachine):
             if at + (m + 1) * MINUTE <= model.now
         ]
         assert bars.starts_ns.tolist() == released
+
+
+def test_what_is_completed_stays_so_and_takes_no_command_once_stopped(tmp_path: Path) -> None:
+    SessionMachine.catalog = write_catalog(tmp_path)
+    SessionMachine.defaults, SessionMachine.known = SessionDefaults(), {}
+    machine = SessionMachine()
+    for act in (machine.run_out, machine.resume, machine.agrees, machine.stop, machine.agrees):
+        act()
+    assert machine.session.state == "COMPLETED"
+    machine.seek(at=OPENS[0])
+    machine.run_to(at=ENDS[1])
+    machine.agrees()
+    machine.teardown()
 
 
 @pytest.mark.parametrize(
