@@ -94,6 +94,27 @@ def test_a_run_from_its_start_to_its_removal(served: Served) -> None:
     assert run_id not in [run.id for run in served.deck.runs().runs]
 
 
+@pytest.mark.parametrize("name", ["equity.parquet", "summary.json", "manifest.json"])
+def test_a_run_whose_files_are_damaged(served: Served, name: str) -> None:
+    run_id = served.submit("once").json()["id"]
+    served.ended(run_id)
+    path = served.store.open(run_id).path / name
+    whole = path.read_bytes()
+    told = 0
+    for at in range(0, len(whole), len(whole) // 12):
+        path.write_bytes(whole[:at] + b"\xe5\xff" + whole[at + 2 :])
+        for call in ("", "/equity", "/report"):
+            answer = served.http.get(f"/runs/{run_id}{call}")
+            assert answer.status_code in (200, 404, 503), answer.text
+            if answer.status_code != 200:
+                assert answer.status_code == 404 or name in answer.json()["detail"]
+                told += 1
+        assert served.http.get("/runs").status_code == 200
+    path.write_bytes(whole)
+    assert told or name == "summary.json"  # its numbers are in the index
+    assert served.http.get(f"/runs/{run_id}").json()["state"] == "completed"
+
+
 def test_the_curve_of_a_run_is_its_equity(served: Served) -> None:
     run_id = served.submit("once").json()["id"]
     queued = served.http.get(f"/runs/{run_id}/equity").json()  # as far as it is written
