@@ -78,7 +78,7 @@ def _in_lockstep(
 ) -> Iterator[ReplaySession]:
     settings = load_settings(
         None, data_catalog_uri=str(catalog), tapedeck_port=0, tapedeck_runs_dir=work / "runs",
-        tapedeck_configs_dir=work,
+        tapedeck_configs_dir=work, lockstep_join_seconds=5,  # who is done does not come again
     )  # fmt: skip
     manager = _manager(cell, catalog)
     host = Host(LocalServer(manager, settings), work)

@@ -17,6 +17,7 @@ from app.times import format_time
 from app.trading.services.strategy.line import (
     Ack,
     Desk,
+    EmptyPlaceError,
     Found,
     LineError,
     Lost,
@@ -139,7 +140,7 @@ class Chair:
         waiter = self._waiter
         assert waiter is not None
         if not waiter.wait_for(lambda: self._wire is not None, self.rules.join_s):
-            raise LineError(
+            raise EmptyPlaceError(
                 f"nobody took the place of strategy {self.name!r} within {self.rules.join_s:g} s "
                 "(LOCKSTEP_JOIN_SECONDS); tapedeck lockstep does"
             )

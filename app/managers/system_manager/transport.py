@@ -30,6 +30,7 @@ from app.managers.time_manager import View
 from app.runs.journal import EPOCH
 from app.times import format_time
 from app.trading.events import EventBase
+from app.trading.services.strategy.line import EmptyPlaceError
 
 log = logging.getLogger(__name__)
 
@@ -290,8 +291,9 @@ class Transport:
         except StoppedError:
             self._give_up(back, None, told)
         except BaseException as error:
-            log.exception("the session could not go back")
-            self._give_up(back, error, told)
+            if not self._stay(back, error, told):
+                log.exception("the session could not go back")
+                self._give_up(back, error, told)
         else:
             self._show(back, branch, told)
 
@@ -334,6 +336,27 @@ class Transport:
                 remove()
                 again = branch.coordinator.delivery.listen(listener)
                 self._listeners[key] = listener, again
+
+    def _stay(self, back: WayBack, error: BaseException, told: Answers) -> bool:
+        """Whether the session is as COMPLETED as it was: it waited for clients, and none came."""
+        why: BaseException | None = error
+        while why is not None and not isinstance(why, EmptyPlaceError):
+            why = why.__cause__
+        with self._lock:
+            branch = self.shown.branch
+            if why is None or self._closed or branch.coordinator.state is not State.COMPLETED:
+                return False
+            self._back = self._thread = None
+            self.shown = Shown(branch)
+            self._attach_record(branch)
+            for consumer in self._consumers:
+                branch.coordinator.delivery.attach(consumer)
+            refused = StateError(f"no way back: {why}", self.shown.state)
+            told.append(partial(back.asked[0].set_exception, refused))
+            told += [partial(one.set_result, self._outcome(n)) for one, n in back.paused]
+            self._changed.notify_all()
+            self._tell_consumers("end")
+            return True
 
     def _give_up(self, back: WayBack, error: BaseException | None, told: Answers) -> None:
         """Without a branch to show: FAILED, or stopped where it was stopped."""

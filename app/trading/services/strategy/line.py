@@ -33,6 +33,10 @@ class LineError(TapedeckError):
     """A client that holds the barrier is late or gone, and its policy is to fail."""
 
 
+class EmptyPlaceError(LineError):
+    """No client came for a strategy that plays elsewhere."""
+
+
 # -- to the client ---------------------------------------------------------------------------------
 
 
