@@ -128,7 +128,12 @@ def killed_and_resumed(cell: Cell, layouts: Path, work: Path) -> RunFolder:
         run = _interrupted(folder / "0" / "runs")
         if run is not None:
             _resume(run, str(layouts / cell["layout"]))
-            return run
+            run = RunFolder(run.path)
+            if run.manifest.state is not RunState.STOPPED:
+                return run
+            # A seek back had begun, which ends a run: resumed, it ends there too.
+            assert str(run.manifest.cause).startswith("a seek to "), run.manifest
+            assert '"seek"' in (run.path / "journal.jsonl").read_text("utf-8").splitlines()[-1]
     raise AssertionError(f"{_TRIES} kills met no run in its middle")
 
 
