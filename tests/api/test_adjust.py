@@ -50,7 +50,7 @@ def start(client: httpx.Client) -> None:
 
 
 def test_bars_as_recorded_and_as_of_now(base: str) -> None:
-    with httpx.Client(base_url=base) as client:
+    with httpx.Client(base_url=base, timeout=60) as client:
         start(client)
         bars = "/session/data/AAA/bars"
         client.post("/session/step", json={"unit": "day", "count": 1}).raise_for_status()
@@ -70,7 +70,7 @@ def test_bars_as_recorded_and_as_of_now(base: str) -> None:
 
 
 def test_prev_close_is_on_todays_basis(base: str) -> None:
-    with httpx.Client(base_url=base) as client:
+    with httpx.Client(base_url=base, timeout=60) as client:
         start(client)
         client.post("/session/step", json={"unit": "slice", "count": 2}).raise_for_status()
         data = client.get("/session/data").json()["symbols"]["AAA"]

@@ -29,23 +29,23 @@ def test_every_call_needs_the_key(locked: Fake) -> None:
         check(answer, 401, "Bearer")
         assert answer.headers["www-authenticate"].startswith("Bearer")
     check(locked.http.post("/session/stop"), 401)
-    check(httpx.get(locked.url + "/metrics"), 401)
+    check(httpx.get(locked.url + "/metrics", timeout=60), 401)
     for wrong in ("Bearer x", f"Basic {KEY}", KEY, "Bearer", f"Bearer {KEY}x"):
         check(locked.http.get("/session", headers={"Authorization": wrong}), 401)
     assert locked.http.get("/session", headers=BEARER).status_code == 200
-    assert httpx.get(locked.url + "/metrics", headers=BEARER).status_code == 200
+    assert httpx.get(locked.url + "/metrics", headers=BEARER, timeout=60).status_code == 200
 
 
 def test_probes_and_pages_are_open(locked: Fake) -> None:
     for path in ("/health", "/api/v1/health", "/docs", "/openapi.json"):
-        assert httpx.get(locked.url + path).status_code == 200
-    check(httpx.get(locked.url + "/ready"), 503, "the fake has no catalog")
+        assert httpx.get(locked.url + path, timeout=60).status_code == 200
+    check(httpx.get(locked.url + "/ready", timeout=60), 503, "the fake has no catalog")
 
 
 def test_login_gives_a_cookie_that_opens_the_stream(locked: Fake) -> None:
-    check(httpx.post(locked.url + "/login", json={"key": "wrong"}), 401)
-    check(httpx.post(locked.url + "/login", json={"key": KEY, "user": "me"}), 422)
-    answer = httpx.post(locked.url + "/login", json={"key": KEY})
+    check(httpx.post(locked.url + "/login", json={"key": "wrong"}, timeout=60), 401)
+    check(httpx.post(locked.url + "/login", json={"key": KEY, "user": "me"}, timeout=60), 422)
+    answer = httpx.post(locked.url + "/login", json={"key": KEY}, timeout=60)
     assert answer.status_code == 204
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -64,7 +64,7 @@ def test_login_gives_a_cookie_that_opens_the_stream(locked: Fake) -> None:
 
 
 def test_login_without_a_key_changes_nothing(fake: Fake) -> None:
-    answer = httpx.post(fake.url + "/login", json={"key": "any"})
+    answer = httpx.post(fake.url + "/login", json={"key": "any"}, timeout=60)
     assert (answer.status_code, "set-cookie" in answer.headers) == (204, False)
 
 

@@ -274,7 +274,7 @@ def test_a_store_that_cannot_be_used_is_503_and_no_more(
     settings = settings_for(write_catalog(tmp_path / "catalog"), tmp_path)
     (tmp_path / "runs").write_text("in the way")
     url = server(tmp_path / "catalog", tapedeck_configs_dir=settings.tapedeck_configs_dir)
-    with httpx.Client(base_url=url + "/api/v1") as client:
+    with httpx.Client(base_url=url + "/api/v1", timeout=60) as client:
         check(client.post("/runs", json={"config": "once.yaml"}), 503, "is no folder for runs")
         check(client.get("/runs"), 503, "is no folder for runs")
         assert client.get("/ready").status_code == 200

@@ -48,7 +48,9 @@ def page(request: pytest.FixtureRequest, server: StartServer, tmp_path: Path) ->
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_generated_requests(page: Any, mode: GenerationMode) -> None:
     count = 0
-    trades = httpx.get(f"{page.get_base_url()}/api/v1/session/account").status_code == 200
+    trades = (
+        httpx.get(f"{page.get_base_url()}/api/v1/session/account", timeout=60).status_code == 200
+    )
 
     @settings(
         max_examples=25, deadline=None, derandomize=True, database=None,

@@ -15,7 +15,7 @@ from tests.api.test_requests import check
 
 def samples(url: str) -> dict[tuple[str, str], float]:
     """By name and the one label's value."""
-    text = httpx.get(url + "/metrics").text
+    text = httpx.get(url + "/metrics", timeout=60).text
     return {
         (sample.name, next(iter(sample.labels.values()), "")): sample.value
         for family in text_string_to_metric_families(text)
@@ -25,10 +25,10 @@ def samples(url: str) -> dict[tuple[str, str], float]:
 
 def test_health_and_readiness(real: httpx.Client, fake: Fake) -> None:
     root = str(real.base_url).removesuffix("/api/v1/")
-    assert httpx.get(root + "/health").json() == {"status": "ok"}
-    assert httpx.get(root + "/ready").json() == {"status": "ready"}
+    assert httpx.get(root + "/health", timeout=60).json() == {"status": "ok"}
+    assert httpx.get(root + "/ready", timeout=60).json() == {"status": "ready"}
     assert real.get("/ready").json() == {"status": "ready"}
-    check(httpx.get(fake.url + "/ready"), 503, "the fake has no catalog")
+    check(httpx.get(fake.url + "/ready", timeout=60), 503, "the fake has no catalog")
 
 
 def test_metrics_of_a_real_session(played: httpx.Client) -> None:
@@ -58,7 +58,7 @@ def test_metrics_count_stream_clients(fake: Fake) -> None:
 
 
 def test_openapi_names_every_call_field_and_problem(fake: Fake) -> None:
-    page = httpx.get(fake.url + "/openapi.json").json()
+    page = httpx.get(fake.url + "/openapi.json", timeout=60).json()
     assert set(page["paths"]) == {
         "/api/v1/session", "/api/v1/session/pause", "/api/v1/session/resume",
         "/api/v1/session/stop", "/api/v1/session/step", "/api/v1/session/days", "/api/v1/time",
@@ -89,16 +89,16 @@ def test_openapi_names_every_call_field_and_problem(fake: Fake) -> None:
 
 
 def test_the_page_needs_nothing_from_elsewhere(fake: Fake) -> None:
-    answer = httpx.get(fake.url + "/docs")
+    answer = httpx.get(fake.url + "/docs", timeout=60)
     assert answer.headers["content-type"].startswith("text/html")
     assert re.findall(r"https?:|src=|url\(|@import|\"//", answer.text) == []
     assert 'fetch("openapi.json")' in answer.text
-    assert httpx.get(fake.url + "/redoc").status_code == 404
+    assert httpx.get(fake.url + "/redoc", timeout=60).status_code == 404
 
 
 def test_probes_may_send_head(real: httpx.Client, fake: Fake) -> None:
     root = str(real.base_url).removesuffix("/api/v1/")
     for url in (root + "/health", root + "/ready", root + "/api/v1/health"):
-        answer = httpx.head(url)
+        answer = httpx.head(url, timeout=60)
         assert (answer.status_code, answer.content) == (200, b"")
-    assert httpx.head(fake.url + "/ready").status_code == 503
+    assert httpx.head(fake.url + "/ready", timeout=60).status_code == 503

@@ -239,7 +239,7 @@ def test_equal_steps_with_one_key_are_one(fake: Fake) -> None:
     callers = [
         threading.Thread(
             target=lambda: found.append(
-                httpx.post(fake.url + "/api/v1/session/step", json=body, headers=key)
+                httpx.post(fake.url + "/api/v1/session/step", json=body, headers=key, timeout=60)
             )
         )
         for _ in range(3)

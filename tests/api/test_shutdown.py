@@ -58,7 +58,7 @@ def test_signals_with_everything_pending(
 ) -> None:
     url = url_of(process)
     api = url + "/api/v1"
-    assert httpx.post(api + "/session", json=START | {"speed": 1}).status_code == 201
+    assert httpx.post(api + "/session", json=START | {"speed": 1}, timeout=60).status_code == 201
     found: list[httpx.Response] = []
     polls = [
         threading.Thread(
@@ -95,7 +95,9 @@ def test_a_pending_step_is_answered(fake: Fake) -> None:
     found: list[httpx.Response] = []
     body = {"unit": "day"}
     caller = threading.Thread(
-        target=lambda: found.append(httpx.post(fake.url + "/api/v1/session/step", json=body))
+        target=lambda: found.append(
+            httpx.post(fake.url + "/api/v1/session/step", json=body, timeout=60)
+        )
     )
     caller.start()
     session.until(lambda: bool(session.pending))
@@ -123,7 +125,7 @@ def test_commands_are_refused_while_it_closes(fake: Fake) -> None:
     assert stopping.wait(5)
     check(fake.http.post("/session/step", json={"unit": "bar"}), 503, "shuts down")
     check(fake.http.post("/session", json=START), 503, "shuts down")
-    check(httpx.get(fake.url + "/ready"), 503, "shuts down")
+    check(httpx.get(fake.url + "/ready", timeout=60), 503, "shuts down")
     assert fake.http.get("/session/data?after=5&wait_s=60").status_code == 200
     go_on.set()
     fake.server.join(2)

@@ -48,7 +48,7 @@ def ask(folder: Path) -> Ask:
     async def send(path: str, method: str, headers: dict[str, str]) -> Sent:
         transport = httpx.ASGITransport(app)
         async with (
-            httpx.AsyncClient(transport=transport, base_url="http://deck") as client,
+            httpx.AsyncClient(transport=transport, base_url="http://deck", timeout=60) as client,
             client.stream(method, path, headers=headers) as answer,
         ):
             body = b"".join([part async for part in answer.aiter_raw()])

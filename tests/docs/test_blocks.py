@@ -20,7 +20,7 @@ RUN = [page for page in PAGES if any(b.kind in ("sh", "python") for b in blocks(
 def fresh_server(served_url: str) -> Iterator[str]:
     """The server, without a live session before and after."""
     yield served_url
-    httpx.post(served_url + "/api/v1/session/stop").raise_for_status()
+    httpx.post(served_url + "/api/v1/session/stop", timeout=60).raise_for_status()
 
 
 def run_shell(block: Block, text: str, folder: Path, environment: dict[str, str]) -> None:

@@ -42,16 +42,16 @@ def test_a_session_is_refused_its_record_and_goes_without_one(
     server: StartServer, catalog: Path, read_only: Path
 ) -> None:
     url = server(catalog, tapedeck_runs_dir=read_only / "runs")
-    refused = httpx.post(f"{url}/api/v1/session", json={**PLAIN, "record": True})
+    refused = httpx.post(f"{url}/api/v1/session", json={**PLAIN, "record": True}, timeout=60)
     assert refused.status_code == 503
     assert str(read_only) in refused.json()["detail"]
-    assert httpx.get(f"{url}/api/v1/session").json()["state"] == "STOPPED"
-    assert httpx.post(f"{url}/api/v1/session", json=PLAIN).status_code == 201
+    assert httpx.get(f"{url}/api/v1/session", timeout=60).json()["state"] == "STOPPED"
+    assert httpx.post(f"{url}/api/v1/session", json=PLAIN, timeout=60).status_code == 201
 
 
 def test_without_a_cache_everything_is_read_again(
     server: StartServer, catalog: Path, read_only: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = server(catalog, tapedeck_cache_dir=read_only / "cache")
-    assert httpx.post(f"{url}/api/v1/session", json=PLAIN).status_code == 201
+    assert httpx.post(f"{url}/api/v1/session", json=PLAIN, timeout=60).status_code == 201
     assert f"index cannot be kept in {read_only}/cache" in caplog.text

@@ -129,7 +129,9 @@ def test_over_http_it_is_queued_and_run_in_a_process_of_its_own(
         until(lambda: run.manifest.state.final)
         found = client.run(run_id)
         assert (found.state, found.cause, len(found.resumed_ns)) == ("completed", None, 1)
-    answers = [httpx.post(f"{url}/api/v1/runs/{one}/resume") for one in (run_id, "none")]
+    answers = [
+        httpx.post(f"{url}/api/v1/runs/{one}/resume", timeout=60) for one in (run_id, "none")
+    ]
     assert [answer.status_code for answer in answers] == [409, 404]
     assert "it is completed; only interrupted runs can" in answers[0].json()["detail"]
 

@@ -25,7 +25,9 @@ def test_no_answer_allows_another_origin_to_read_it(fake: Fake, method: str) -> 
 
 
 def test_commands_of_other_origins_are_refused_with_the_cookie_too(locked: Fake) -> None:
-    cookie = httpx.post(locked.url + "/login", json={"key": "correct-horse"}).headers["set-cookie"]
+    cookie = httpx.post(locked.url + "/login", json={"key": "correct-horse"}, timeout=60).headers[
+        "set-cookie"
+    ]
     with_cookie = {"Cookie": cookie.split(";")[0]}
     for headers in (EVIL, EVIL | BEARER, EVIL | with_cookie, {"Origin": "null"} | with_cookie):
         assert locked.http.post("/session/stop", headers=headers).status_code == 403
@@ -53,7 +55,7 @@ def test_every_answer_tells_a_browser_to_load_and_keep_nothing(fake: Fake, locke
 
 
 def test_the_page_runs_its_own_script_alone(fake: Fake) -> None:
-    answer = httpx.get(fake.url + "/docs")
+    answer = httpx.get(fake.url + "/docs", timeout=60)
     script, style = (
         re.findall(f"<{tag}>(.*?)</{tag}>", answer.text, re.S) for tag in ("script", "style")
     )

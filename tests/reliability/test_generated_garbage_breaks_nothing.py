@@ -238,4 +238,4 @@ def test_stream_messages(playing: Fake, encoding: str, messages: list[str | byte
         _, code, reason = close_of(one)
     assert code in (1003, 1008)
     assert reason
-    assert httpx.get(playing.url + "/health").status_code == 200
+    assert httpx.get(playing.url + "/health", timeout=60).status_code == 200

@@ -18,7 +18,11 @@ from tests.conftest import StartServer
 
 def test_each_frame_names_the_slice_before_it(server: StartServer, tmp_path: Path) -> None:
     url = server(build(tmp_path / "catalog", minutes=60))
-    with httpx.Client(base_url=url + "/api/v1") as client, talk(url) as one, talk(url) as other:
+    with (
+        httpx.Client(base_url=url + "/api/v1", timeout=60) as client,
+        talk(url) as one,
+        talk(url) as other,
+    ):
         one.subscribe("bars_1m", symbols=["BAC"])
         other.subscribe("bars_1m", delivery="conflate", interval_ms=10)
         client.post("/session", json=START | {"speed": 3600}).raise_for_status()
@@ -36,7 +40,7 @@ def test_sockets_that_drop_and_resume_miss_nothing(server: StartServer, tmp_path
     url = server(build(tmp_path / "catalog", minutes=120))
     dice = random.Random(4)
     wish: dict[str, Any] = {"channels": ["bars_1m", "bars_5m", "trades", "status"]}
-    with httpx.Client(base_url=url + "/api/v1") as client:
+    with httpx.Client(base_url=url + "/api/v1", timeout=60) as client:
         client.post("/session", json=START | {"start_paused": True}).raise_for_status()
         frames: list[dict[str, Any]] = []
         seq = 0

@@ -53,8 +53,13 @@ def raw(fake: Fake, sent: bytes) -> tuple[int, dict[str, str], Any]:
 
 def test_a_url_of_the_largest_size_and_one_byte_more(tight: Fake) -> None:
     path = "/api/v1/" + "x" * (URL_BYTES - len("/api/v1/"))
-    assert httpx.get(tight.url + path).status_code == 404
-    check(httpx.get(tight.url + path + "x"), 414, "HTTP_MAX_URL_BYTES", f"than {URL_BYTES} bytes")
+    assert httpx.get(tight.url + path, timeout=60).status_code == 404
+    check(
+        httpx.get(tight.url + path + "x", timeout=60),
+        414,
+        "HTTP_MAX_URL_BYTES",
+        f"than {URL_BYTES} bytes",
+    )
     status, _, found = raw(tight, b"GET /" + b"x" * 100_000)  # which has no end
     assert (status, found["type"]) == (414, "urn:tapedeck:problem:url")
 
@@ -76,7 +81,7 @@ def test_headers_that_are_too_large(tight: Fake, headers: bytes) -> None:
 
 
 def test_headers_up_to_the_limit_are_taken_request_after_request(tight: Fake) -> None:
-    with httpx.Client(base_url=tight.url) as client:
+    with httpx.Client(base_url=tight.url, timeout=60) as client:
         for _ in range(20):  # of one connection
             headers = {"X-Large": "x" * (HEADER_BYTES - 400)}
             assert client.get("/health", headers=headers).status_code == 200
@@ -98,12 +103,12 @@ def test_a_connection_too_many(tight: Fake) -> None:
     host, _, port = tight.url.removeprefix("http://").partition(":")
 
     def answered() -> bool:
-        return httpx.get(tight.url + "/health").status_code == 200
+        return httpx.get(tight.url + "/health", timeout=60).status_code == 200
 
     until(answered, "an end of the connections of before")
     lines = [socket.create_connection((host, int(port)), timeout=20) for _ in range(CONNECTIONS)]
     try:
-        answer = httpx.get(tight.url + "/health")
+        answer = httpx.get(tight.url + "/health", timeout=60)
         check(answer, 503, f"{CONNECTIONS} connections are open", "HTTP_MAX_CONNECTIONS")
         assert answer.headers["retry-after"] == "1"
         with (

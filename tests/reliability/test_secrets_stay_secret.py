@@ -72,9 +72,11 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtur
 def test_answers_metrics_records_and_logs(tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
     one = Watched(tmp_path, data_catalog_uri=str(build(tmp_path / "catalog", minutes=5)))
     try:
-        answer = httpx.post(one.url + "/login", json={"key": KEY})
+        answer = httpx.post(one.url + "/login", json={"key": KEY}, timeout=60)
         assert KEY not in repr(answer.headers.raw)
-        wrong = httpx.get(one.url + "/api/v1/session", headers={"Authorization": f"Bearer {KEY}x"})
+        wrong = httpx.get(
+            one.url + "/api/v1/session", headers={"Authorization": f"Bearer {KEY}x"}, timeout=60
+        )
         assert (wrong.status_code, KEY in wrong.text) == (401, False)
         one.ask("POST", "/session", 201, json={"config": "live.yaml", "speed": 0})
         run = one.ask("POST", "/runs", 202, json={"config": "live.yaml"}).json()["id"]
@@ -84,7 +86,7 @@ def test_answers_metrics_records_and_logs(tmp_path: Path, logged: pytest.LogCapt
         assert until(lambda: one.ask("GET", f"/runs/{run}", 200).json()["state"] in ended), (
             "the run ends"
         )
-        for path in httpx.get(one.url + "/openapi.json").json()["paths"]:
+        for path in httpx.get(one.url + "/openapi.json", timeout=60).json()["paths"]:
             shown = path.replace("/api/v1", "").replace("{id}", run).replace("{symbol}", "BAC")
             answer = one.http.get(shown)
             assert not hide_nothing(answer.text), path

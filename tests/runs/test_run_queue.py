@@ -370,7 +370,7 @@ def test_a_server_stops_in_time_with_its_runs(
 ) -> None:
     process, url = server
     runs, waits = (
-        httpx.post(f"{url}/runs", json={"config": f"{n}.yaml"}).json()["id"]
+        httpx.post(f"{url}/runs", json={"config": f"{n}.yaml"}, timeout=60).json()["id"]
         for n in ("slow", "once")
     )
     store = RunStore(settings.tapedeck_runs_dir)
@@ -390,7 +390,7 @@ def test_a_killed_servers_runs_are_found_by_the_next_one(
 ) -> None:
     process, url = server
     runs, waits = (
-        httpx.post(f"{url}/runs", json={"config": f"{n}.yaml"}).json()["id"]
+        httpx.post(f"{url}/runs", json={"config": f"{n}.yaml"}, timeout=60).json()["id"]
         for n in ("slow", "once")
     )
     store = RunStore(settings.tapedeck_runs_dir)
