@@ -157,8 +157,9 @@ def _wait_until_read_ahead(session: ReplaySession) -> None:
     while True:
         stats = session.stream_stats()
         now = sum(s.queued for s in stats)
-        known = {(s.symbol, s.complete_through_ns, s.ended) for s in stats}
-        if now == queued and len(known) == len({s.symbol for s in stats}):
+        from_it = [s for s in stats if s.channel != "quotes"]  # of which no bars are derived
+        known = {(s.symbol, s.complete_through_ns, s.ended) for s in from_it}
+        if now == queued and len(known) == len({s.symbol for s in from_it}):
             return
         queued = now
         threading.Event().wait(0.5)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import httpx
 import numpy as np
 
+from app.managers.lifecycle import State
 from benchmarks.hosting import Clients, Cost, Host, Kept, Stamps, hosted, percentiles
 from benchmarks.measured import DATA, conditions, say
 from benchmarks.page import publish
@@ -80,7 +81,8 @@ def poll(host: Host, kept: Kept, workload: Workload, cell: Cell, seconds: float)
         polls={"clients": cell.clients, "rate": cell.rate, "paths": cell.paths},
     )  # fmt: skip
     began, before = Cost.now(), kept.last.rows
-    session.resume().result(10)
+    if session.state is State.PAUSED:
+        session.resume().result(10)
     clients.go()
     if not cell.speed:  # the market may be over before the pollers are
         session.wait(seconds)

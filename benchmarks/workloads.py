@@ -146,14 +146,14 @@ def bars(symbols: int, days: int, start: date = _W2[0]) -> Workload:
     """As W2, of another size; its first symbols are those of W2."""
     span = first_days(start, days)
     write = partial(write_w2, days=span, symbols=symbols)
-    return Workload(f"bars-{symbols}x{days}", *span, ("bars_1m",), write)
+    return Workload(f"bars-{symbols}x{days}-{start.year}", *span, ("bars_1m",), write)
 
 
 def ticks(symbols: int, days: int, per_symbol: int, start: date = _W2[0]) -> Workload:
     """As W3, of another size: so many trades a symbol and day, and three times as many quotes."""
     span = first_days(start, days)
     write = partial(_write_ticks, per_symbol=per_symbol, days=span, symbols=symbols)
-    name = f"ticks-{symbols}x{days}x{per_symbol}"
+    name = f"ticks-{symbols}x{days}x{per_symbol}-{start.year}"
     return Workload(name, *span, ("trades", "quotes"), write)
 
 

@@ -28,33 +28,50 @@ class _Made(NamedTuple):
 
 
 class DataViews:
-    """Belongs to the loop. Between two slices only the time changes, and quality by the minute."""
+    """Belongs to the loop. Between two slices only the time changes, and quality by the minute.
+
+    Of the same symbols one reading is at work and one is to come, which all who ask meanwhile
+    share: however fast the replay and however many ask, one waits for two readings at most.
+    """
 
     def __init__(self) -> None:
-        self._made: OrderedDict[Any, asyncio.Future[_Made]] = OrderedDict()
+        self._made: OrderedDict[Any, _Made] = OrderedDict()
+        self._to_come: dict[Any, asyncio.Task[_Made]] = {}
+        self._at_work: dict[Any, asyncio.Task[_Made]] = {}
 
     async def body(
         self, session: ReplaySession, names: Sequence[str] | None
     ) -> tuple[View, dict[str, Any]]:
         """A committed view, as late as the session's is now, and the answer that shows it."""
         view = session.view()
-        key = (session.id, names if names is None else tuple(names), *_state(view))
-        future = self._made.get(key)
-        if future is None:
-            future = asyncio.ensure_future(_make(session, names))
-            if str(session.state) != "STARTING":  # look-back is still coming
-                self._keep(key, future)
-        try:
-            made = await asyncio.shield(future)
-        except Exception:
-            self._made.pop(key, None)
-            raise
+        asked = (session.id, names if names is None else tuple(names))
+        made = self._made.get((*asked, *_state(view)))
+        if made is None:
+            if asked not in self._to_come:
+                self._to_come[asked] = asyncio.create_task(self._read(asked, session, names))
+            made = await asyncio.shield(self._to_come[asked])
         shown = view if _state(view) == _state(made.view) else made.view
         body = data_body(session, shown, orjson.Fragment(made.symbols))
         return shown, body
 
-    def _keep(self, key: Any, future: asyncio.Future[_Made]) -> None:
-        self._made[key] = future
+    async def _read(self, asked: Any, session: ReplaySession, names: Sequence[str] | None) -> _Made:
+        before = self._at_work.get(asked)
+        if before is not None:
+            await asyncio.wait([before])
+        # Who asks from here on may know of a later view than this one will read.
+        task = self._at_work[asked] = self._to_come.pop(asked)
+        is_whole = str(session.state) != "STARTING"  # or look-back is still coming
+        try:
+            made = await _make(session, names)
+        finally:
+            if self._at_work.get(asked) is task:
+                del self._at_work[asked]
+        if is_whole:
+            self._keep((*asked, *_state(made.view)), made)
+        return made
+
+    def _keep(self, key: Any, made: _Made) -> None:
+        self._made[key] = made
         while len(self._made) > _MOST:
             self._made.popitem(last=False)
 

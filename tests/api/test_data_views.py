@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import date
+from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -33,6 +34,8 @@ class FakeSession:
         self.symbols = tuple(f"S{i:03d}" for i in range(symbols))
         self.shown = View(1, 7, 0, NOON_NS, "")
         self.asked = 0
+        self.may_answer = Event()
+        self.may_answer.set()
 
     def view(self) -> View:
         return self.shown
@@ -42,12 +45,14 @@ class FakeSession:
 
     def summary(self, symbols: Sequence[str] | None) -> Summary:
         self.asked += 1
+        view = self.shown
+        assert self.may_answer.wait(60)
         names = self.symbols if symbols is None else symbols
         if "NONE" in names:
             raise NotFoundError("this session has no symbol 'NONE'")
         last = float(self.asked)
         one = SymbolSummary(last, None, None, None, None, None, None, None, 0, None, None)
-        return Summary(self.shown, dict.fromkeys(names, one), Dictionary())
+        return Summary(view, dict.fromkeys(names, one), Dictionary())
 
 
 async def ask(views: DataViews, fake: FakeSession, names: list[str] | None = None) -> Any:
@@ -65,6 +70,32 @@ def test_all_who_ask_at_once_share_one_encoding(symbols: int) -> None:
         assert len({dump_json(body) for body in bodies}) == 1
         assert dump_json(bodies[0]).startswith(b'{"time":"2023-03-28T')
         await ask(views, fake, ["S000"])
+        assert fake.asked == 2
+
+    asyncio.run(run())
+
+
+def test_who_asks_while_one_is_read_shares_the_next_and_sees_no_older_view() -> None:
+    """However fast the views change: twenty that ask at twenty views are two readings."""
+
+    async def run() -> None:
+        fake, views = FakeSession(300), DataViews()
+        fake.may_answer.clear()
+        first = asyncio.create_task(views.body(cast(ReplaySession, fake), None))
+        while not fake.asked:
+            await asyncio.sleep(0)
+        others = []
+        for seq in range(8, 28):
+            fake.shown = fake.shown._replace(seq=seq)
+            others.append(asyncio.create_task(ask(views, fake)))
+            await asyncio.sleep(0)
+        fake.shown = fake.shown._replace(seq=28)
+        others.append(asyncio.create_task(views.body(cast(ReplaySession, fake), None)))
+        await asyncio.sleep(0)
+        fake.may_answer.set()
+        assert (await first)[0].seq == 7
+        assert (await others[-1])[0].seq == 28
+        await asyncio.gather(*others)
         assert fake.asked == 2
 
     asyncio.run(run())

@@ -33,6 +33,7 @@ def test_a_session_is_started_from_the_form(served: Served, open_page: NextPage)
     if served.get("/session")["id"] is not None:
         press(page, "New session")
     form = page.get_by_role("form", name="New session")
+    expect(form.get_by_text("With symbols and days chosen")).to_be_visible()
     for symbol in ("AIG", "BRK/B"):
         form.get_by_role("checkbox", name=symbol).check()
     expect(form.get_by_label("First day")).to_have_value("2013-10-07")

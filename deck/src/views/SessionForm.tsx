@@ -61,6 +61,10 @@ function bodyOf(wish: Wish): Record<string, unknown> {
   };
 }
 
+/** Whether the server could take it: half a request would only mislead who copies it. */
+const isWhole = ({ kind, config, symbols, start, end }: Wish): boolean =>
+  kind === "config" ? config !== "" : symbols.length > 0 && start !== "" && end !== "";
+
 type Range = { first: string; last: string };
 
 /** First and last date that the catalog has of a symbol, of any dataset; dates in UTC. */
@@ -145,7 +149,9 @@ export function SessionForm({ onStarted }: { onStarted: () => void }): JSX.Eleme
       </div>
       {wrong && <p class="problem" role="alert">{wrong}</p>}
       <button type="submit" class="button main" disabled={sending}>{sending ? "Starting…" : "Start the session"}</button>
-      <Equivalents body={body} />
+      {isWhole(wish) ? <Equivalents body={body} /> : (
+        <p class="hint">With symbols and days chosen, the same for a shell and for Python stands here.</p>
+      )}
     </form>
   );
 }
