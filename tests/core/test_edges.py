@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
@@ -22,7 +23,7 @@ from app.managers.data_manager.backtest_stream_coordinator import (
 from app.managers.data_manager.commands import Outcome
 from app.managers.data_manager.session_data import SessionData
 from app.managers.lifecycle import State
-from app.managers.system_manager import SessionDefaults
+from app.managers.system_manager import ReplaySession, SessionDefaults
 from app.managers.time_manager import TimeManager, View
 from app.model import Items, StreamType, Window
 from tests.core.harness import (
@@ -165,6 +166,34 @@ def test_a_change_of_speed_during_a_hold_leaks_no_wall_time(tmp_path: Path) -> N
         session.wake()
         moved = session.pause().result(10).time_ns - before
     assert moved <= 2 * (wall.now_ns() - began) + SECOND
+
+
+class Sluggish(Recorder):
+    """For its third window it takes so long that three of the next minutes are due."""
+
+    def __init__(self, wall: FakeWall) -> None:
+        super().__init__()
+        self.wall, self.lag_ns = wall, queue.Queue[int]()
+        self.session: ReplaySession | None = None
+
+    def on_window(self, window: Window) -> None:
+        super().on_window(window)
+        if len(self.windows) == 3 and self.session is not None:
+            self.wall.advance(4 * SECOND)
+            self.lag_ns.put(self.session.status().lag_ns)
+
+
+def test_lag_is_wall_time(tmp_path: Path) -> None:
+    """At 60x: four seconds are four minutes, of which the first is no delay."""
+    write(tmp_path, "bars_1m", "AAA", DAY2, session_bars(DAY2))
+    wall = FakeWall()
+    slow = Sluggish(wall)
+    with open_session(
+        tmp_path, SessionDefaults(speed=60), wall=wall, recorder=slow, start_paused=True, **ONE_DAY
+    ) as (_, _, session):
+        slow.session = session
+        session.resume().result(10)
+        assert 2.5 * SECOND < slow.lag_ns.get(timeout=60) < 4 * SECOND
 
 
 def test_a_backlog_of_the_old_speed_is_not_caught_up_with(tmp_path: Path) -> None:

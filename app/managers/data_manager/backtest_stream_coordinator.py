@@ -155,7 +155,7 @@ class BacktestStreamCoordinator(Feeding):
             return view, self.discards.counts(view.now_ns)
 
     def lag_ns(self) -> int:
-        """How far the clock is behind its schedule; 0 unless it runs at speed > 0."""
+        """The wall time that the clock is behind its schedule; 0 unless it runs at speed > 0."""
         with self._changed:
             return self._player.lag_ns()
 

@@ -378,9 +378,10 @@ class Player:
         return due_ns if self._timed_ns is None else min(due_ns, self._timed_ns)
 
     def lag_ns(self) -> int:
-        """How far the clock is behind its schedule; under the lock."""
+        """The wall time that the clock is behind its schedule; under the lock."""
         running = self._control.state is State.RUNNING and self._control.step is None
         if not running or not self._clock.speed or self.held_since_ns is not None:
             return 0
         due_ns = min(self._due_ns(), self._time.days[self._time.view.day].end_ns)
-        return max(0, self._clock.scheduled_ns() - due_ns)
+        behind_ns = max(0, self._clock.scheduled_ns() - due_ns)
+        return int(min(behind_ns / self._clock.speed, _EVER_NS))
