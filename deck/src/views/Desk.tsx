@@ -165,7 +165,7 @@ export function Refusals(): JSX.Element {
     { head: "What", cell: (r) => r.what },
     { head: "Symbol", cell: (r) => r.symbol },
     { head: "Code", cell: (r) => r.code },
-    { head: "Why", cell: (r) => r.reason },
+    { head: "Why", cell: (r) => r.reason, class: () => "sentence" },
   ];
   return <Table label="Refusals" rows={refusals()} id={(r) => r.id} columns={columns} empty={nothing("Nothing was refused.")} />;
 }

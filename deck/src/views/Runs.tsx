@@ -63,7 +63,6 @@ export function Runs(): JSX.Element {
           { head: "Started", cell: (run) => (run.started ? run.started.slice(0, 19).replace("T", " ") : "–") },
           { head: "Took", cell: took, number: true },
           { head: "Events", cell: (run) => whole(run.events), number: true },
-          { head: "Cause", cell: (run) => run.cause ?? "" },
           {
             head: "Compare",
             cell: (run) => (
@@ -74,6 +73,7 @@ export function Runs(): JSX.Element {
             ),
           },
           { head: "Actions", cell: (run) => <RunActions run={run} /> },
+          { head: "Cause", cell: (run) => run.cause ?? "", class: () => "sentence" },
         ]}
       />
       {chosen.value.length > 0 && <Compare key={chosen.value.map(stateOf).join(" ")} ids={chosen.value} />}
