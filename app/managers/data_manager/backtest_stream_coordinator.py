@@ -9,19 +9,19 @@ clock thread (``BacktestClockWorker``, at speed > 0) moves now between slices.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Condition, Lock, Thread, current_thread
 from typing import Any
 
 from app.errors import StateError
 from app.managers.data_manager.command_log import END, EPOCH, CommandLog, Ending, GuardedLog
-from app.managers.data_manager.commands import Command, Outcome, Unit
+from app.managers.data_manager.commanded import Commanded
+from app.managers.data_manager.commands import Outcome
 from app.managers.data_manager.control import Control
 from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
 from app.managers.data_manager.delivery import Delivery, MergedStream
 from app.managers.data_manager.feeding import Feeding
-from app.managers.data_manager.goals import Goal, Place
+from app.managers.data_manager.goals import Place
 from app.managers.data_manager.merge import StreamStats, stream_stats
 from app.managers.data_manager.playback import Act
 from app.managers.data_manager.player import Player
@@ -54,7 +54,7 @@ def get_coordinator() -> BacktestStreamCoordinator:
         return _live[0]
 
 
-class BacktestStreamCoordinator(Feeding):
+class BacktestStreamCoordinator(Feeding, Commanded):
     """One live per process: a second one raises until the first is closed."""
 
     def __init__(
@@ -257,47 +257,6 @@ class BacktestStreamCoordinator(Feeding):
             self._player.rolls_ready = day + 1
             self._changed.notify_all()
 
-    # -- commands ----------------------------------------------------------------------------
-
-    def pause(self) -> Future[Outcome]:
-        """Pause between two slices; interrupts a step."""
-        return self._control.submit("pause").future
-
-    def resume(self) -> Future[Outcome]:
-        return self._control.submit("resume").future
-
-    def set_speed(self, speed: float) -> Future[Outcome]:
-        def fill(command: Command) -> None:
-            command.speed, command.args = speed, {"speed": speed}
-
-        return self._control.submit("speed", fill).future
-
-    def step(self, unit: Unit, count: int) -> Future[Outcome]:
-        """Deliver ``count`` units at speed 0, then pause; answered when done."""
-
-        def fill(command: Command) -> None:
-            command.unit, command.count = unit, count
-            command.args = {"unit": unit.value, "count": count}
-
-        return self._control.submit("step", fill).future
-
-    def seek(self, place: Place) -> Future[Outcome]:
-        """Go to a place at speed 0, then pause; answered when done. BehindError from a later one.
-
-        What was going on before is interrupted.
-        """
-        return self._aim("seek", Goal(place))
-
-    def run_to(self, goal: Goal) -> Future[Outcome]:
-        """Go on at speed 0 until ``goal`` is reached, then pause; answered when done."""
-        return self._aim("run-to", goal)
-
-    def _aim(self, name: str, goal: Goal) -> Future[Outcome]:
-        def fill(command: Command) -> None:
-            command.goal, command.args = goal, goal.described()
-
-        return self._control.submit(name, fill).future
-
     def reopen(self, place: Place) -> Outcome | None:
         """Take a COMPLETED session up again, PAUSED at a place of its last day.
 
@@ -318,18 +277,6 @@ class BacktestStreamCoordinator(Feeding):
         self._worker.start()
         self._ensure_clock_thread()
         return Outcome(number, view.now_ns, view.seq, State.PAUSED)
-
-    def call(self, action: Callable[[], None]) -> Future[Outcome]:
-        """Run ``action`` on the merge thread between two slices, running or paused."""
-
-        def fill(command: Command) -> None:
-            command.action = action
-
-        return self._control.submit("call", fill).future
-
-    def next_number(self) -> int:
-        """A number for a command that is carried out elsewhere (stop)."""
-        return self._control.next_number()
 
     # -- the threads -------------------------------------------------------------------------
 

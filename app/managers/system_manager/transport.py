@@ -19,14 +19,14 @@ from typing import NamedTuple
 from app.errors import SessionFailedError, StateError
 from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
 from app.managers.data_manager.commands import Outcome
-from app.managers.data_manager.delivery import WindowConsumer
+from app.managers.data_manager.delivery import Listener, WindowConsumer
 from app.managers.data_manager.goals import BehindError, Goal, Place
 from app.managers.lifecycle import ENDED, State
+from app.managers.system_manager.audience import Audience
 from app.managers.system_manager.branch import Branch
 from app.managers.system_manager.journal import Journal, Sent
 from app.managers.system_manager.session_record import SessionRecord
 from app.managers.system_manager.way_back import Builder, StoppedError, WayBack
-from app.managers.time_manager import View
 from app.runs.journal import EPOCH
 from app.times import format_time
 from app.trading.events import EventBase
@@ -35,7 +35,6 @@ from app.trading.services.strategy.line import EmptyPlaceError
 log = logging.getLogger(__name__)
 
 _JOIN_S = 3.0
-Listener = Callable[[View], None]
 Answers = list[Callable[[], None]]
 
 
@@ -70,9 +69,7 @@ class Transport:
         self._back: WayBack | None = None
         self._thread: Thread | None = None
         self._closed = False
-        self._consumers: list[WindowConsumer] = []
-        self._listeners: dict[int, tuple[Listener, Callable[[], None]]] = {}
-        self._last_key = 0
+        self._audience = Audience()
 
     # -- seen ----------------------------------------------------------------------------
 
@@ -97,23 +94,18 @@ class Transport:
 
     def attach(self, consumer: WindowConsumer) -> None:
         with self._lock:
-            self._consumers.append(consumer)
-            self.shown.branch.coordinator.delivery.attach(consumer)
+            self._audience.attach(consumer, self.shown.branch.coordinator.delivery)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after each commit that is seen, until the result is called."""
         with self._lock:
-            self._last_key += 1
-            key = self._last_key
-            remove = self.shown.branch.coordinator.delivery.listen(listener)
-            self._listeners[key] = listener, remove
+            key = self._audience.listen(listener, self.shown.branch.coordinator.delivery)
         return partial(self._unlisten, key)
 
     def _unlisten(self, key: int) -> None:
         with self._lock:
-            _, remove = self._listeners.pop(key, (None, None))
-        if remove is not None:
-            remove()
+            remove = self._audience.let_go(key)
+        remove()
 
     # -- commands ------------------------------------------------------------------------
 
@@ -199,7 +191,7 @@ class Transport:
             else:
                 going = self._coordinator("seek").seek(place)
                 going.add_done_callback(partial(self._after_seek, place, asked))
-        _tell(told)
+        _give(told)
         return asked
 
     def _after_seek(self, place: Place, asked: Future[Outcome], done: Future[Outcome]) -> None:
@@ -219,7 +211,7 @@ class Transport:
                 self._aim_anew(self._back, place, asked, told)
             else:
                 self._go_back(place, asked)
-        _tell(told)
+        _give(told)
 
     def _attach_record(self, branch: Branch) -> None:
         """Whoever keeps the record hears what this branch is told from now on."""
@@ -281,11 +273,11 @@ class Transport:
         try:
             self._go(back, told)
         finally:
-            _tell(told)
+            _give(told)
 
     def _go(self, back: WayBack, told: Answers) -> None:
         try:
-            self._tell_consumers("state")
+            self._tell("state")
             self._leave(back)
             branch = back.execute()
         except StoppedError:
@@ -300,8 +292,7 @@ class Transport:
     def _leave(self, back: WayBack) -> None:
         """Close the branch that is shown; it stays readable, and no consumer hears of it."""
         branch = self.shown.branch
-        for consumer in self._consumers:
-            branch.coordinator.delivery.detach(consumer)
+        self._audience.leave(branch.coordinator.delivery)
         if branch.desk is not None:
             branch.desk.why_stopped = (
                 f"a seek to {format_time(back.place.now_ns)} began epoch {branch.view.epoch + 1}, "
@@ -329,13 +320,8 @@ class Transport:
             self._answer(back, told, interrupted=bool(back.paused))
             self._changed.notify_all()
             log.info("epoch %d begins at %s", epoch, format_time(place.now_ns))
-            self._tell_consumers("epoch")  # first: what the branch says comes after it
-            for consumer in self._consumers:
-                branch.coordinator.delivery.attach(consumer)
-            for key, (listener, remove) in list(self._listeners.items()):
-                remove()
-                again = branch.coordinator.delivery.listen(listener)
-                self._listeners[key] = listener, again
+            self._tell("epoch")  # first: what the branch says comes after it
+            self._audience.follow(branch.coordinator.delivery)
 
     def _stay(self, back: WayBack, error: BaseException, told: Answers) -> bool:
         """Whether the session is as COMPLETED as it was: it waited for clients, and none came."""
@@ -349,13 +335,12 @@ class Transport:
             self._back = self._thread = None
             self.shown = Shown(branch)
             self._attach_record(branch)
-            for consumer in self._consumers:
-                branch.coordinator.delivery.attach(consumer)
+            self._audience.come_back(branch.coordinator.delivery)
             refused = StateError(f"no way back: {why}", self.shown.state)
             told.append(partial(back.asked[0].set_exception, refused))
             told += [partial(one.set_result, self._outcome(n)) for one, n in back.paused]
             self._changed.notify_all()
-            self._tell_consumers("end")
+            self._tell("end")
             return True
 
     def _give_up(self, back: WayBack, error: BaseException | None, told: Answers) -> None:
@@ -367,7 +352,7 @@ class Transport:
             self.shown = Shown(self.shown.branch, error=None if self._closed else error)
             self._answer(back, told, interrupted=True)
             self._changed.notify_all()
-            self._tell_consumers("end")
+            self._tell("end")
 
     def _answer(self, back: WayBack, told: Answers, interrupted: bool) -> None:
         """Answer seek and pauses, as the session is seen now."""
@@ -375,12 +360,9 @@ class Transport:
         told.append(partial(asked.set_result, self._outcome(number, interrupted)))
         told += [partial(one.set_result, self._outcome(n)) for one, n in back.paused]
 
-    def _tell_consumers(self, why: str) -> None:
-        shown = self.shown
-        for consumer in self._consumers:
-            consumer.on_state(shown.state, shown.branch.view, why)
-        for listener, _ in list(self._listeners.values()):
-            listener(shown.branch.view)
+    def _tell(self, why: str) -> None:
+        """As the session is seen now."""
+        self._audience.tell(self.shown.state, self.shown.branch.view, why)
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -407,7 +389,7 @@ def _left_s(until_s: float | None) -> float | None:
     return None if until_s is None else max(0.0, until_s - monotonic())
 
 
-def _tell(told: Answers) -> None:
+def _give(told: Answers) -> None:
     """Answer who waits; outside the lock, for a caller may do anything with the answer."""
     for answer in told:
         answer()
