@@ -246,3 +246,22 @@ def test_a_record_whose_session_never_began_is_ended(settings: Settings) -> None
     assert store.mark_interrupted() == ()
     assert {record.state for record in store.list()} == {RunState.STOPPED, RunState.FAILED}
     store.close()
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [{"day": 99}, {"day": -3}, {"day": 10**30}, {"time_ns": 10**30}, {"time_ns": -(10**30)}],
+)
+def test_a_place_outside_of_the_session_is_told(
+    told: RunFolder, settings: Settings, altered: dict[str, int]
+) -> None:
+    entries = list(read_journal(told.path) or ())
+    entries[2] = msgspec.structs.replace(entries[2], **altered)
+    lines = [msgspec.json.encode(entry) + b"\n" for entry in entries]
+    (told.path / JOURNAL).write_bytes(b"".join(lines))
+    found = verify(told, settings)
+    assert not found.equal
+    (place,) = (d for d in found.came_to if d.path.startswith("journal"))
+    assert (place.path, place.a, place.b) == (
+        "journal[3]", entries[2].place, "outside of the session",
+    )  # fmt: skip

@@ -146,3 +146,19 @@ def test_a_position_that_was_closed_is_not_open(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", positions=[position(5.0), position(0.0)])
     write_report(run, facts())
     assert "No position was open at the end." in (run / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        ("order_rejected", {"reason": "no code"}),
+        ("warning", {"code": ["a", "list"], "text": "x"}),
+        ("cash", {"kind": "dividend", "amount": "much"}),
+        ("cash", [1, 2]),
+    ],
+)
+def test_an_event_that_lacks_something_is_named(tmp_path: Path, topic: str, payload: Any) -> None:
+    event = {"ts_event_ns": minute(3), "type": topic, "payload": payload}
+    run = write_run(tmp_path / "run", events=[event])
+    with pytest.raises(RunError, match=r"events\.parquet"):
+        write_report(run, facts())

@@ -93,9 +93,12 @@ class ReplayAgain:
     def _follow(self, session: ReplaySession, record: SessionRecord, tell: Tell) -> None:
         """To each place of the journal, in order of time."""
         for entry in sorted(self._told, key=lambda e: e.place):
-            if not _go(session, entry):
+            if not _has(session, entry):
+                self._differ(entry, entry.place, "outside of the session")
+            elif not _go(session, entry):
                 return
-            self._compare(entry, session)
+            else:
+                self._compare(entry, session)
             if self.differences:
                 found = self.differences[0]
                 record.refused = (
@@ -109,8 +112,10 @@ class ReplayAgain:
         view = session.view()
         said, came = (entry.seq, entry.digest), (view.seq, view.digest)
         if said != came:
-            number = self._told.index(entry) + 1
-            self.differences.append(Difference(f"journal[{number}]", said, came))
+            self._differ(entry, said, came)
+
+    def _differ(self, entry: Entry, said: object, came: object) -> None:
+        self.differences.append(Difference(f"journal[{self._told.index(entry) + 1}]", said, came))
 
     def _end(self, session: ReplaySession, outcome: RunState, tell: Tell) -> None:
         """Where it ended, which may lie before other places."""
@@ -121,6 +126,14 @@ class ReplayAgain:
                 tell()
         elif self._told:
             _go(session, self._told[-1])
+
+
+def _has(session: ReplaySession, entry: Entry) -> bool:
+    """Whether its place lies within a day of the session."""
+    days = session.config.days[session.config.first_day :]
+    if not 0 <= entry.day < len(days):
+        return False
+    return days[entry.day].first_ns - 1 <= entry.time_ns <= days[entry.day].end_ns
 
 
 def _go(session: ReplaySession, entry: Entry) -> bool:

@@ -149,8 +149,8 @@ def read_events(folder: Path, topics: Sequence[str]) -> Events:
     columns = ("seq", "ts_event_ns", "type", "payload")
     table = read_rows(folder, "events.parquet", columns, "type", topics).sort_by("seq")
     try:
-        payloads = [orjson.loads(text) for text in table["payload"].to_pylist()]
-    except (orjson.JSONDecodeError, TypeError) as error:
+        payloads = [dict(orjson.loads(text)) for text in table["payload"].to_pylist()]
+    except (orjson.JSONDecodeError, TypeError, ValueError) as error:
         raise RunError(f"{folder / 'events.parquet'}: an event is no JSON: {error}") from error
     return Events(times(table, "ts_event_ns").tolist(), table["type"].to_pylist(), payloads)
 

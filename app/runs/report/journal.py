@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from app.errors import RunError
 from app.runs.report.files import read_events
 from app.runs.report.values import tidy
+from app.times import format_time
 
 TOPICS = (
     "order_rejected", "warning", "risk_halt", "stale_symbol", "corporate_action", "cash",
@@ -57,7 +59,11 @@ def read_journal(folder: Path) -> Journal:
     events = read_events(folder, TOPICS)
     journal = Journal()
     for ts_ns, topic, payload in zip(*events, strict=True):
-        _note(journal, topic, Note(ts_ns, payload))
+        try:
+            _note(journal, topic, Note(ts_ns, payload))
+        except (KeyError, TypeError, ValueError) as error:
+            place = f"{folder / 'events.parquet'}: the {topic} at {format_time(ts_ns)}"
+            raise RunError(f"{place} cannot be used: {error!r}") from error
     return journal
 
 
