@@ -33,6 +33,9 @@ class Agenda:
     def __init__(self) -> None:
         self._due: list[Due] = []
         self._count = 0
+        self._cut = 0  # the first slice of these that this comes before
+        self._cut_by: Due | None = None
+        self._cut_of: Ints | None = None
 
     def add(self, at_ns: int, when: When, owner: str, token: str) -> None:
         self._count += 1
@@ -44,7 +47,10 @@ class Agenda:
 
     def take(self, now_ns: int, when: When) -> Due | None:
         """The first, if it is due before ``now_ns``, or at it and not after ``when``."""
-        if self._due and self._due[0][:2] <= (now_ns, when):
+        if not self._due:
+            return None
+        at_ns, first = self._due[0].at_ns, self._due[0].when
+        if at_ns < now_ns or (at_ns == now_ns and first <= when):
             return heapq.heappop(self._due)
         return None
 
@@ -53,5 +59,8 @@ class Agenda:
         if not self._due:
             return len(times_ns)
         due = self._due[0]
-        first_ns = due.at_ns if due.when is When.BEFORE_SLICE else due.at_ns + 1
-        return max(at + 1, int(times_ns.searchsorted(first_ns)))
+        if due is not self._cut_by or times_ns is not self._cut_of:
+            first_ns = due.at_ns if due.when is When.BEFORE_SLICE else due.at_ns + 1
+            self._cut = int(times_ns.searchsorted(first_ns))
+            self._cut_by, self._cut_of = due, times_ns
+        return max(at + 1, self._cut)

@@ -53,6 +53,8 @@ class Engine:
         self._context = bus.context
         self._agenda = Agenda()
         self._stirred = False
+        self._valued = False  # since it was stirred; risk is to look now
+        self._valuations = 0  # at this moment
         handlers: dict[type, Handler] = dict.fromkeys(_STIRRING, self._on_stir)
         handlers[ScheduleEvent] = self._on_schedule
         bus.subscribe("clock", _RANK, handlers)
@@ -160,17 +162,21 @@ class Engine:
 
     def _settle(self) -> None:
         """Drain, then value and evaluate until nothing more follows from T."""
-        bus = self._bus
-        bus.drain()
-        for _ in range(_MOST_ROUNDS):
-            if not self._stirred:
-                return
-            self._stirred = False
-            self._publish(ValuationTriggerEvent(ts_event_ns=self.now_ns))
-            bus.drain()
-            self._publish(RiskEvaluationTriggerEvent(ts_event_ns=self.now_ns))
-            bus.drain()
-        raise BusError(f"services answered each other {_MOST_ROUNDS} times at one moment")
+        self._valued, self._valuations = False, 0
+        self._bus.drain(self._follow)
+
+    def _follow(self) -> EventBase | None:
+        """What is to come when all that was published is handled; None where T is finished."""
+        if self._valued:
+            self._valued = False
+            return RiskEvaluationTriggerEvent(ts_event_ns=self.now_ns)
+        if not self._stirred:
+            return None
+        if self._valuations == _MOST_ROUNDS:
+            raise BusError(f"services answered each other {_MOST_ROUNDS} times at one moment")
+        self._stirred, self._valued = False, True
+        self._valuations += 1
+        return ValuationTriggerEvent(ts_event_ns=self.now_ns)
 
     def _on_stir(self, event: EventBase) -> None:
         self._stirred = True

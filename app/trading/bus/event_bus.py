@@ -147,14 +147,20 @@ class EventBus(Rounds):
 
     def quiet_until(self, event: MarketEvent) -> int:
         """The first slice that some subscriber must be given alone; ``high`` for none."""
-        return min([event.high, *(scan(event) for scan in self._roster.scans)])
+        first = event.high
+        for scan in self._roster.scans:
+            first = min(first, scan(event))
+        return first
 
     @property
     def runs_ahead(self) -> bool:
         """Whether strategies may be given many slices at once: one subscriber has them all."""
-        return len(self._roster.market[Phase.STRATEGY]) <= 1
+        return len(self._roster.market[Phase.STRATEGY].ports) <= 1
 
     @property
     def alert(self) -> bool:
         """Whether some subscriber wants valuation and risk triggered at the next slice."""
-        return any(ask() for ask in self._roster.alerts)
+        alert = False
+        for ask in self._roster.alerts:  # plainly: it is asked at every T
+            alert |= ask()
+        return alert

@@ -5,13 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
-from enum import Enum, StrEnum
+from enum import StrEnum
 from inspect import iscoroutinefunction
-from operator import length_hint
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from app.trading.bus.barrier import Hold
-from app.trading.bus.errors import BusError, ClosedError, HandlerError, TopicError
+from app.trading.bus.errors import BusError, ClosedError, TopicError
 from app.trading.data_events import MarketEvent
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class Kind(StrEnum):
     ASYNC = "async"  # in a task of an event loop
 
 
-class Phase(Enum):
+class Phase(StrEnum):  # a plain Enum is hashed in Python
     """When a subscriber gets the market data of T."""
 
     MARKET = "market"  # first: orders work, marks move
@@ -52,11 +51,10 @@ inside: ContextVar[Envelope | None] = ContextVar("inside", default=None)
 class Port:
     """A subscriber's place on the bus: what it publishes goes through here.
 
-    This one is inline: its handlers are called by the thread that drains.
+    This one is inline: the thread that drains calls its handlers, without an inbox.
     """
 
     kind: ClassVar[Kind] = Kind.INLINE
-    is_remote: ClassVar[bool] = False
 
     def __init__(
         self, bus: Rounds, name: str, rank: int, handlers: Mapping[type, Handler],
@@ -66,12 +64,11 @@ class Port:
         self.name, self.rank, self.phase = name, rank, phase
         self.scan, self.alert = scan, alert
         self.handlers = dict(handlers)
-        self.inbox: list[Any] = []
         self.outbox: list[Any] = []
         self.reached = 0  # of a market event: the slices before this number are handled
         self.bus = bus
         self.open_topics = bus.topics  # none after it has left
-        self._walk = iter(self.inbox)
+        self._senders = bus.senders
         self._check_handlers()
 
     @property
@@ -83,7 +80,10 @@ class Port:
         """Publish in the next round; from this subscriber's own handlers only."""
         if type(event) not in self.open_topics:
             raise self.refusal(event)
-        self.outbox.append(event)
+        outbox = self.outbox
+        if not outbox:
+            self._senders.append(self)
+        outbox.append(event)
 
     def close(self) -> None:
         """Leave the bus; takes effect between rounds. What it has published is still delivered."""
@@ -93,27 +93,6 @@ class Port:
 
     def enter(self) -> None:
         """It has got its place, and will get events from now on."""
-
-    def begin(self) -> None:
-        """Handle the inbox: here and now, on the thread that drains."""
-        handlers = self.handlers
-        self._walk = walk = iter(self.inbox)
-        try:
-            for event in walk:
-                handlers[type(event)](event)
-        except Exception as error:
-            raise HandlerError(self.name, event, error) from error
-        finally:
-            self.inbox.clear()
-
-    def place(self) -> tuple[Any, int]:
-        """Where ``begin`` is, at the cost of nothing there: differs at every call of a handler."""
-        return self._walk, length_hint(self._walk)
-
-    def event_at(self, place: tuple[Any, int]) -> Any:
-        """The event that is handled there; None when it is no longer."""
-        inbox = self.inbox.copy()
-        return inbox[len(inbox) - place[1] - 1] if inbox and self.place() == place else None
 
     def leave(self) -> None:
         """It gets and publishes nothing any more."""
@@ -141,14 +120,17 @@ class Port:
 class RemotePort(Port, ABC):
     """One whose handlers run elsewhere: it holds the barrier while they do."""
 
-    is_remote: ClassVar[bool] = True
-
     def __init__(
         self, bus: Rounds, name: str, rank: int, handlers: Mapping[type, Handler], *terms: Any
     ) -> None:  # fmt: skip
         super().__init__(bus, name, rank, handlers, *terms)
+        self.inbox: list[Any] = []
         self.hold = Hold(name, rank)
         self.barrier = bus.barrier
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Hand the inbox over to where the handlers run."""
 
     def take_inbox(self) -> list[Any]:
         inbox, self.inbox = self.inbox, []

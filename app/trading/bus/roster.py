@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
+from typing import NamedTuple
 
 from app.trading.bus.errors import BusError, TopicError
-from app.trading.bus.port import Phase, Port, RemotePort, Scan
+from app.trading.bus.port import Handler, Phase, Port, RemotePort, Scan
 from app.trading.data_events import MarketEvent
+
+Call = tuple[Port, Handler]
+
+
+class Takers(NamedTuple):
+    """Who gets an event, by rank."""
+
+    ports: tuple[Port, ...]
+    calls: tuple[Call, ...]  # the handlers of those that are inline
+    remote: tuple[RemotePort, ...]  # the others
 
 
 class Roster:
     """The ports by rank, and who gets what."""
 
     ports: tuple[Port, ...]
+    inline: tuple[tuple[Port, dict[type, Handler]], ...]
     remote: tuple[RemotePort, ...]  # those not inline
-    table: dict[type, tuple[Port, ...]]
-    market: dict[Phase, tuple[Port, ...]]  # who gets the market data of a phase
+    table: dict[type, Takers]
+    market: dict[Phase, Takers]  # of market data in each phase
     scans: tuple[Scan, ...]
     alerts: tuple[Callable[[], bool], ...]
 
@@ -58,13 +70,25 @@ class Roster:
 
     def _set(self, ports: tuple[Port, ...]) -> None:
         self.ports = tuple(sorted(ports, key=lambda p: p.rank))
-        self.remote = tuple(p for p in self.ports if isinstance(p, RemotePort))
+        self.remote = _remote(self.ports)
+        self.inline = tuple((p, p.handlers) for p in self.ports if p not in self.remote)
         table: dict[type, list[Port]] = {topic: [] for topic in (*self._topics, MarketEvent)}
         for port in self.ports:
             for topic in port.handles:
                 table[topic].append(port)
-        self.table = {topic: tuple(ports) for topic, ports in table.items()}
-        takers = self.table[MarketEvent]
-        self.market = {phase: tuple(p for p in takers if p.phase is phase) for phase in Phase}
+        self.table = {topic: _takers(topic, takers) for topic, takers in table.items()}
+        takers = table[MarketEvent]
+        self.market = {
+            phase: _takers(MarketEvent, [p for p in takers if p.phase is phase]) for phase in Phase
+        }
         self.scans = tuple(p.scan for p in takers if p.scan is not None)
         self.alerts = tuple(p.alert for p in self.ports if p.alert is not None)
+
+
+def _takers(topic: type, ports: Sequence[Port]) -> Takers:
+    calls = tuple((p, p.handlers[topic]) for p in ports if not isinstance(p, RemotePort))
+    return Takers(tuple(ports), calls, _remote(ports))
+
+
+def _remote(ports: Sequence[Port]) -> tuple[RemotePort, ...]:
+    return tuple(p for p in ports if isinstance(p, RemotePort))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import dropwhile
 from operator import attrgetter
 from threading import get_ident
 from time import monotonic
@@ -10,14 +11,15 @@ from typing import Any, TypeVar
 
 from app.trading.bus.barrier import Barrier
 from app.trading.bus.errors import BusError, ClosedError, HandlerError, HandlerInterrupt
-from app.trading.bus.port import Phase, Port, inside
+from app.trading.bus.port import Phase, Port, RemotePort, inside
 from app.trading.bus.roster import Roster
 from app.trading.bus.turn import HOLDER, Turn
-from app.trading.bus.watch import Spot, watch
+from app.trading.bus.watch import Leg, Spot, watch
 from app.trading.data_events import EquityEvent, MarketEvent
 from app.trading.events import TOPICS
 
 T = TypeVar("T")
+Follow = Callable[[], Any]
 _rank = attrgetter("rank")
 
 
@@ -29,6 +31,7 @@ class Rounds:
 
     def __init__(self, watchdog_s: float | None) -> None:
         self.barrier = Barrier(watchdog_s)
+        self.senders: list[Port] = []  # those that have published; the engine is not among them
         self._roster = Roster(self.topics)
         self._turn = Turn(self._is_quiet)
         self._spot = Spot(watchdog_s, self._turn, self.barrier)
@@ -48,11 +51,12 @@ class Rounds:
             raise engine.refusal(event)
         engine.outbox.append(event)
 
-    def drain(self) -> None:
+    def drain(self, follow: Follow | None = None) -> None:
         """Deliver rounds until one publishes nothing; HandlerError where a handler raised.
 
-        Waits for its turn while another thread drains. BusError from inside a handler, and on
-        the thread of an event loop that a subscriber needs.
+        Then ``follow`` is asked for the engine's next event, until it gives None. Waits for its
+        turn while another thread drains. BusError from inside a handler, and on the thread of an
+        event loop that a subscriber needs.
         """
         turn = self._turn
         held, me = turn.held, get_ident()
@@ -63,7 +67,7 @@ class Rounds:
                 turn.take()
             if turn.ready != me:
                 self._prepare()
-            self._deliver(None)
+            self._deliver(None, follow)
         except BaseException as error:
             turn.fail(error)
             raise
@@ -100,11 +104,11 @@ class Rounds:
     def outside(self, call: Callable[[], T]) -> T:
         """Within an inline handler, call what waits for somebody outside: nobody watches it."""
         spot = self._spot
-        at, spot.at = spot.at, None
+        walk, spot.walk = spot.walk, None
         try:
             return call()
         finally:
-            spot.at = at
+            spot.walk = walk
 
     def remove(self, port: Port) -> None:
         """A subscriber leaves, between rounds."""
@@ -124,17 +128,19 @@ class Rounds:
             self._take_failure()
             turn.error = None
             for port in (self._engine, *self._roster.ports):
-                port.inbox.clear()
                 port.outbox.clear()
+            for remote in self._roster.remote:
+                remote.inbox.clear()
         finally:
             turn.give_back()
             self._end_turn()
 
     # -- rounds ----------------------------------------------------------------------------
 
-    def _deliver(self, deadline_s: float | None) -> bool:
+    def _deliver(self, deadline_s: float | None, follow: Follow | None = None) -> bool:
         """Rounds until one publishes nothing; False at the deadline, with work under way."""
         barrier, roster, published = self.barrier, self._roster, self._engine.outbox
+        senders = self.senders
         while True:
             if barrier.stirred and not self._end_round(deadline_s):
                 return False
@@ -142,57 +148,96 @@ class Rounds:
             if published:  # other threads may append to it meanwhile
                 batch = published[:]
                 del published[: len(batch)]
-            for port in roster.ports:
-                if port.outbox:
-                    batch += port.outbox
-                    port.outbox.clear()
+            if senders:
+                batch += self._take_published()
             if roster.leaving:
                 roster.let_leave()
-            if not batch:
+            if batch:
+                self._handle(batch)
+            elif follow is None or (event := follow()) is None:
                 return True
-            table = roster.table
-            touched: list[Port] = []
-            for event in batch:
-                for port in table[type(event)]:
-                    if not port.inbox:
-                        touched.append(port)
-                    port.inbox.append(event)
-            if len(batch) > 1:
-                touched.sort(key=_rank)
-            self._handle(touched)
+            else:
+                self._handle([event])
+
+    def _take_published(self) -> list[Any]:
+        """What subscribers have published, by rank."""
+        ports = self.senders[:]  # one that was given up may append to it meanwhile
+        del self.senders[: len(ports)]
+        if len(ports) > 1:
+            ports.sort(key=_rank)
+        batch: list[Any] = []
+        for port in ports:
+            batch += port.outbox
+            port.outbox.clear()
+        return batch
 
     def _deliver_market(self, phase: Phase, event: MarketEvent) -> int:
         if self.barrier.stirred:
             self._end_round(None)
         if self._roster.leaving:
             self._roster.let_leave()
-        ports, high = self._roster.market[phase], event.high
+        (ports, calls, remote), high = self._roster.market[phase], event.high
         for port in ports:
             port.reached = high
-            port.inbox.append(event)
-        self._handle(ports)
+        for one in remote:
+            one.inbox.append(event)
+            one.begin()
+        self._call([(port, handle, event) for port, handle in calls])
         if self.barrier.stirred:
             self._end_round(None)
-        return min([port.reached for port in ports], default=high)
-
-    def _handle(self, ports: Sequence[Port]) -> None:
-        """Let these begin with their inboxes; the inline ones are done with when it returns."""
-        if self._roster.remote:
-            for port in ports:
-                if port.is_remote:
-                    port.begin()
-            ports = [p for p in ports if not p.is_remote]
-        spot = self._spot
         for port in ports:
-            spot.at = port
-            try:
-                port.begin()
-            except HandlerError as error:  # it says more than what the watch may have told
-                self.barrier.fail(port.rank, error, replace=True)
-            except HandlerInterrupt:
-                if not self.barrier.has_failed:  # it is meant for a bus around this one
-                    raise
-        spot.at = None
+            if port.reached < high:
+                high = port.reached
+        return high
+
+    def _handle(self, batch: list[Any]) -> None:
+        """A round: everybody begins, and the inline ones are done when this returns."""
+        roster = self._roster
+        if roster.remote:
+            self._begin_remote(batch)
+        if len(batch) == 1:
+            event = batch[0]
+            self._call([(port, handle, event) for port, handle in roster.table[type(event)].calls])
+            return
+        self._call([
+            (port, handlers[type(event)], event)
+            for port, handlers in roster.inline
+            for event in batch
+            if type(event) in handlers
+        ])  # fmt: skip
+
+    def _begin_remote(self, batch: list[Any]) -> None:
+        touched: list[RemotePort] = []
+        for event in batch:
+            for port in self._roster.table[type(event)].remote:
+                if not port.inbox:
+                    touched.append(port)
+                port.inbox.append(event)
+        touched.sort(key=_rank)
+        for port in touched:
+            port.begin()
+
+    def _call(self, legs: Sequence[Leg]) -> None:
+        """Call handlers, each with its event. Who fails gets no more of this round."""
+        spot, port, event = self._spot, self._engine, None
+        spot.legs, spot.walk = legs, (walk := iter(legs))
+        left: Iterator[Leg] = walk
+        try:
+            while True:
+                try:
+                    for port, handler, event in left:  # noqa: B007 - told if it fails
+                        handler(event)
+                    return
+                except HandlerInterrupt:
+                    if not self.barrier.has_failed:  # it is meant for a bus around this one
+                        raise
+                except Exception as error:
+                    failure = HandlerError(port.name, event, error)
+                    # It says more than what the watch may have told.
+                    self.barrier.fail(port.rank, failure, replace=True)
+                left = _after(port, walk)
+        finally:
+            spot.walk = None
 
     def _prepare(self) -> None:
         """Before a delivery: the watch looks, and no thread is to wait for itself."""
@@ -288,3 +333,7 @@ class Rounds:
     def _refuse_inside(self, done: str) -> None:
         if self.is_inside():
             raise BusError(f"the bus was {done} from inside a handler")
+
+
+def _after(port: Port, legs: Iterator[Leg]) -> Iterator[Leg]:
+    return dropwhile(lambda leg: leg[0] is port, legs)

@@ -129,7 +129,6 @@ class AsyncSubscription(RemotePort):
     # -- for the bus -------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Hand the inbox over to the loop."""
         events = self.take_inbox()
         with self._state:
             if self._closed:  # the bus is: that ends the round

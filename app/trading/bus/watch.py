@@ -9,7 +9,9 @@ when no bus has delivered for a while.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from ctypes import c_ulong, py_object, pythonapi
+from operator import length_hint
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any
@@ -18,12 +20,13 @@ from weakref import WeakKeyDictionary
 from app.times import format_time
 from app.trading.bus.barrier import Barrier
 from app.trading.bus.errors import HandlerError, HandlerInterrupt, WatchdogError
-from app.trading.bus.port import Port
+from app.trading.bus.port import Handler, Port
 from app.trading.bus.turn import HOLDER, Turn
 
 log = logging.getLogger(__name__)
 
 _LOOKS = 4  # in a limit
+Leg = tuple[Port, Handler, Any]  # an inline handler, and what it is called with
 Place = tuple[Any, int]  # differs from one call of a handler to the next
 
 
@@ -31,24 +34,29 @@ class Spot:
     """Where the inline delivery of one bus is."""
 
     def __init__(self, limit_s: float | None, turn: Turn, barrier: Barrier) -> None:
-        self.at: Port | None = None  # whose handlers are being called
+        self.legs: Sequence[Leg] = ()  # of a round, called one after another
+        self.walk: Iterator[Leg] | None = None  # along them; None where none is being called
         self.watched = limit_s is None  # set back by the watch when nothing is delivered
         self.limit_s = limit_s or 0.0
         self.turn, self._barrier = turn, barrier
 
     def place(self) -> Place | None:
-        """None while nothing is delivered; its first is None between inline handlers."""
-        port = self.at
-        if port is not None:
-            return port.place()
+        """None while nothing is delivered; its first is None between inline handlers.
+
+        How far the walk is says it at no cost to the handlers: it differs at every call of one.
+        """
+        walk = self.walk
+        if walk is not None:
+            return walk, length_hint(walk)
         return (None, 0) if self.turn.held else None
 
     def tell(self, place: Place) -> None:
         """The handler that is there hangs: say so, and fail the drain as soon as it ends."""
-        port = self.at
-        event = port.event_at(place) if port is not None else None
-        if port is None or event is None:  # it has just returned
+        legs = self.legs
+        at = len(legs) - place[1] - 1
+        if at < 0 or self.place() != place:  # it has just returned
             return
+        port, _, event = legs[at]
         cause = WatchdogError(f"it held the barrier for more than {self.limit_s:g} s")
         error = HandlerError(port.name, event, cause)
         self._barrier.fail(port.rank, error)

@@ -210,8 +210,7 @@ def test_a_run_stops_after_the_slice_that_published(tmp_path: Path) -> None:
     port = runner.port
     assert port is not None
     whole = window([bar(0, minute(i), 1, 9, 1, i + 1) for i in range(4)])
-    port.inbox.append(MarketEvent(whole, 0, 4))
-    port.begin()
+    port.handlers[MarketEvent](MarketEvent(whole, 0, 4))
     assert port.reached == 2
     assert [strategy(runner, i).seen for i in ("one", "two")] == [[1.0, 2.0], [1.0, 2.0]]
     assert [type(e) for e in port.outbox] == [SignalEvent]
