@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import dropwhile
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from threading import get_ident
 from time import monotonic
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 from app.trading.bus.barrier import Barrier
 from app.trading.bus.errors import BusError, ClosedError, HandlerError, HandlerInterrupt
 from app.trading.bus.port import Phase, Port, RemotePort, inside
-from app.trading.bus.roster import Roster
+from app.trading.bus.roster import Call, Roster
 from app.trading.bus.turn import HOLDER, Turn
 from app.trading.bus.watch import Leg, Spot, watch
 from app.trading.data_events import EquityEvent, MarketEvent
@@ -139,33 +138,36 @@ class Rounds:
 
     def _deliver(self, deadline_s: float | None, follow: Follow | None = None) -> bool:
         """Rounds until one publishes nothing; False at the deadline, with work under way."""
-        barrier, roster, published = self.barrier, self._roster, self._engine.outbox
-        senders = self.senders
+        barrier, roster = self.barrier, self._roster
+        published, senders = self._engine.outbox, self.senders
         while True:
             if barrier.stirred and not self._end_round(deadline_s):
                 return False
-            batch: list[Any] = []
-            if published:  # other threads may append to it meanwhile
-                batch = published[:]
-                del published[: len(batch)]
-            if senders:
-                batch += self._take_published()
+            batch = self._take_published() if published or senders else []
             if roster.leaving:
                 roster.let_leave()
-            if batch:
-                self._handle(batch)
-            elif follow is None or (event := follow()) is None:
-                return True
+            if not batch:
+                event = None if follow is None else follow()
+                if event is None:
+                    return True
+                batch = [event]
+            if roster.remote:
+                self._begin_remote(batch)
+            if len(batch) == 1:
+                event = batch[0]
+                self._call(roster.table[type(event)].calls, event)
             else:
-                self._handle([event])
+                self._call_all(batch)
 
     def _take_published(self) -> list[Any]:
-        """What subscribers have published, by rank."""
-        ports = self.senders[:]  # one that was given up may append to it meanwhile
+        """The batch of the next round: by rank."""
+        published = self._engine.outbox
+        batch = published[:]  # other threads may append to it meanwhile
+        del published[: len(batch)]
+        ports = self.senders[:]  # as may a subscriber that was given up
         del self.senders[: len(ports)]
         if len(ports) > 1:
             ports.sort(key=_rank)
-        batch: list[Any] = []
         for port in ports:
             batch += port.outbox
             port.outbox.clear()
@@ -182,7 +184,7 @@ class Rounds:
         for one in remote:
             one.inbox.append(event)
             one.begin()
-        self._call([(port, handle, event) for port, handle in calls])
+        self._call(calls, event)
         if self.barrier.stirred:
             self._end_round(None)
         for port in ports:
@@ -190,26 +192,12 @@ class Rounds:
                 high = port.reached
         return high
 
-    def _handle(self, batch: list[Any]) -> None:
-        """A round: everybody begins, and the inline ones are done when this returns."""
-        roster = self._roster
-        if roster.remote:
-            self._begin_remote(batch)
-        if len(batch) == 1:
-            event = batch[0]
-            self._call([(port, handle, event) for port, handle in roster.table[type(event)].calls])
-            return
-        self._call([
-            (port, handlers[type(event)], event)
-            for port, handlers in roster.inline
-            for event in batch
-            if type(event) in handlers
-        ])  # fmt: skip
-
     def _begin_remote(self, batch: list[Any]) -> None:
+        """Those that are not inline get their inboxes, and begin."""
+        table = self._roster.table
         touched: list[RemotePort] = []
         for event in batch:
-            for port in self._roster.table[type(event)].remote:
+            for port in table[type(event)].remote:
                 if not port.inbox:
                     touched.append(port)
                 port.inbox.append(event)
@@ -217,27 +205,48 @@ class Rounds:
         for port in touched:
             port.begin()
 
-    def _call(self, legs: Sequence[Leg]) -> None:
-        """Call handlers, each with its event. Who fails gets no more of this round."""
-        spot, port, event = self._spot, self._engine, None
-        spot.legs, spot.walk = legs, (walk := iter(legs))
-        left: Iterator[Leg] = walk
+    def _call(self, calls: Sequence[Call], event: Any) -> None:
+        """Call the inline handlers of an event: most rounds have but one."""
+        spot, port = self._spot, self._engine
+        spot.calls, spot.event, spot.walk = calls, event, (walk := iter(calls))
         try:
-            while True:
-                try:
-                    for port, handler, event in left:  # noqa: B007 - told if it fails
-                        handler(event)
-                    return
-                except HandlerInterrupt:
-                    if not self.barrier.has_failed:  # it is meant for a bus around this one
-                        raise
-                except Exception as error:
-                    failure = HandlerError(port.name, event, error)
-                    # It says more than what the watch may have told.
-                    self.barrier.fail(port.rank, failure, replace=True)
-                left = _after(port, walk)
+            for port, handler in walk:  # noqa: B007 - told if it fails
+                handler(event)
+        except (Exception, HandlerInterrupt) as error:
+            self._note_failure(port, event, error)
+            self._call(tuple(walk), event)
         finally:
             spot.walk = None
+
+    def _call_all(self, batch: list[Any]) -> None:
+        """Call the inline handlers of several events: each subscriber's in turn."""
+        self._walk([
+            (port, handlers[type(event)], event)
+            for port, handlers in self._roster.inline
+            for event in batch
+            if type(event) in handlers
+        ])  # fmt: skip
+
+    def _walk(self, legs: Sequence[Leg]) -> None:
+        spot, port = self._spot, self._engine
+        spot.calls, spot.event, spot.walk = legs, None, (walk := iter(legs))
+        try:
+            for port, handler, event in walk:  # noqa: B007 - told if it fails
+                spot.event = event
+                handler(event)
+        except (Exception, HandlerInterrupt) as error:
+            self._note_failure(port, spot.event, error)
+            self._walk([leg for leg in walk if leg[0] is not port])
+        finally:
+            spot.walk = None
+
+    def _note_failure(self, port: Port, event: Any, error: BaseException) -> None:
+        """A handler has failed; its subscriber gets no more of this round, the others go on."""
+        if not isinstance(error, HandlerInterrupt):  # it says more than the watch may have told
+            failure = HandlerError(port.name, event, error)
+            self.barrier.fail(port.rank, failure, replace=True)
+        elif not self.barrier.has_failed:  # it is meant for a bus around this one
+            raise error
 
     def _prepare(self) -> None:
         """Before a delivery: the watch looks, and no thread is to wait for itself."""
@@ -333,7 +342,3 @@ class Rounds:
     def _refuse_inside(self, done: str) -> None:
         if self.is_inside():
             raise BusError(f"the bus was {done} from inside a handler")
-
-
-def _after(port: Port, legs: Iterator[Leg]) -> Iterator[Leg]:
-    return dropwhile(lambda leg: leg[0] is port, legs)

@@ -21,6 +21,7 @@ from app.times import format_time
 from app.trading.bus.barrier import Barrier
 from app.trading.bus.errors import HandlerError, HandlerInterrupt, WatchdogError
 from app.trading.bus.port import Handler, Port
+from app.trading.bus.roster import Call
 from app.trading.bus.turn import HOLDER, Turn
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,9 @@ class Spot:
     """Where the inline delivery of one bus is."""
 
     def __init__(self, limit_s: float | None, turn: Turn, barrier: Barrier) -> None:
-        self.legs: Sequence[Leg] = ()  # of a round, called one after another
-        self.walk: Iterator[Leg] | None = None  # along them; None where none is being called
+        self.calls: Sequence[Call | Leg] = ()  # of a round, one after another
+        self.walk: Iterator[Call | Leg] | None = None  # along them; None where none is called
+        self.event: Any = None  # what the handler is called with
         self.watched = limit_s is None  # set back by the watch when nothing is delivered
         self.limit_s = limit_s or 0.0
         self.turn, self._barrier = turn, barrier
@@ -52,11 +54,11 @@ class Spot:
 
     def tell(self, place: Place) -> None:
         """The handler that is there hangs: say so, and fail the drain as soon as it ends."""
-        legs = self.legs
-        at = len(legs) - place[1] - 1
+        calls, event = self.calls, self.event
+        at = len(calls) - place[1] - 1
         if at < 0 or self.place() != place:  # it has just returned
             return
-        port, _, event = legs[at]
+        port = calls[at][0]
         cause = WatchdogError(f"it held the barrier for more than {self.limit_s:g} s")
         error = HandlerError(port.name, event, cause)
         self._barrier.fail(port.rank, error)
