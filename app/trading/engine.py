@@ -12,7 +12,7 @@ at which they publish: the result is the same.
 from __future__ import annotations
 
 from app.model import Window
-from app.trading.bus import BusError, EventBus, Handler, Phase
+from app.trading.bus import BusError, EventBus, Handler, Phase, nothing
 from app.trading.data_events import MarketEvent
 from app.trading.due import Agenda, When
 from app.trading.events import (
@@ -143,16 +143,13 @@ class Engine:
         if quiet > at and bus.runs_ahead and not alert:
             high = bus.send_market(Phase.STRATEGY, MarketEvent(window, at, quiet))
             self.now_ns = int(window.times_ns[high - 1])
-            bus.send_market(Phase.MARKET, MarketEvent(window, at, high))
-            self._settle()
+            bus.send_market(Phase.MARKET, MarketEvent(window, at, high), self._follow)
             return high
         self.now_ns = int(window.times_ns[at])
         one = MarketEvent(window, at, at + 1)
-        bus.send_market(Phase.MARKET, one)
-        bus.drain()
-        bus.send_market(Phase.STRATEGY, one)
+        bus.send_market(Phase.MARKET, one, nothing)
         self._stirred |= alert
-        self._settle()
+        bus.send_market(Phase.STRATEGY, one, self._follow)
         return at + 1
 
     # -- what follows ------------------------------------------------------------------------
@@ -162,7 +159,6 @@ class Engine:
 
     def _settle(self) -> None:
         """Drain, then value and evaluate until nothing more follows from T."""
-        self._valued, self._valuations = False, 0
         self._bus.drain(self._follow)
 
     def _follow(self) -> EventBase | None:
@@ -171,6 +167,7 @@ class Engine:
             self._valued = False
             return RiskEvaluationTriggerEvent(ts_event_ns=self.now_ns)
         if not self._stirred:
+            self._valuations = 0
             return None
         if self._valuations == _MOST_ROUNDS:
             raise BusError(f"services answered each other {_MOST_ROUNDS} times at one moment")

@@ -9,6 +9,7 @@ from app.trading.bus.errors import (
 )
 from app.trading.bus.event_bus import EventBus
 from app.trading.bus.port import Envelope, Handler, Kind, Phase, Port
+from app.trading.bus.rounds import nothing
 from app.trading.bus.subscriber import Subscriber
 from app.trading.bus.subscription import AsyncSubscription
 
@@ -26,4 +27,5 @@ __all__ = [
     "Subscriber",
     "TopicError",
     "WatchdogError",
+    "nothing",
 ]

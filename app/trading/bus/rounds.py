@@ -22,6 +22,10 @@ Follow = Callable[[], Any]
 _rank = attrgetter("rank")
 
 
+def nothing() -> None:
+    """No event follows: of ``Follow``."""
+
+
 class Rounds:
     """What the engine does with a bus: publish, drain, hand market data over."""
 
@@ -50,7 +54,7 @@ class Rounds:
             raise engine.refusal(event)
         engine.outbox.append(event)
 
-    def drain(self, follow: Follow | None = None) -> None:
+    def drain(self, follow: Follow = nothing) -> None:
         """Deliver rounds until one publishes nothing; HandlerError where a handler raised.
 
         Then ``follow`` is asked for the engine's next event, until it gives None. Waits for its
@@ -76,10 +80,11 @@ class Rounds:
             if turn.asked:
                 self._end_turn()
 
-    def send_market(self, phase: Phase, event: MarketEvent) -> int:
-        """Hand slices to a phase's subscribers; how far all of them got. Publishing waits.
+    def send_market(self, phase: Phase, event: MarketEvent, follow: Follow | None = None) -> int:
+        """Hand slices to a phase's subscribers; how far all of them got.
 
-        A subscriber of the strategy phase may stop after a slice at which it published.
+        A subscriber of the strategy phase may stop after a slice at which it published. What is
+        published waits; with ``follow`` it is drained before this returns.
         """
         turn = self._turn  # taken as in ``drain``; a call for both would cost each slice two
         held, me = turn.held, get_ident()
@@ -90,7 +95,10 @@ class Rounds:
                 turn.take()
             if turn.ready != me:
                 self._prepare()
-            return self._deliver_market(phase, event)
+            high = self._deliver_market(phase, event)
+            if follow is not None:
+                self._deliver(None, follow)
+            return high
         except BaseException as error:
             turn.fail(error)
             raise
@@ -136,7 +144,7 @@ class Rounds:
 
     # -- rounds ----------------------------------------------------------------------------
 
-    def _deliver(self, deadline_s: float | None, follow: Follow | None = None) -> bool:
+    def _deliver(self, deadline_s: float | None, follow: Follow = nothing) -> bool:
         """Rounds until one publishes nothing; False at the deadline, with work under way."""
         barrier, roster = self.barrier, self._roster
         published, senders = self._engine.outbox, self.senders
@@ -147,8 +155,7 @@ class Rounds:
             if roster.leaving:
                 roster.let_leave()
             if not batch:
-                event = None if follow is None else follow()
-                if event is None:
+                if (event := follow()) is None:
                     return True
                 batch = [event]
             if roster.remote:
