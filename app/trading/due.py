@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -61,6 +62,7 @@ class Agenda:
         due = self._due[0]
         if due is not self._cut_by or times_ns is not self._cut_of:
             first_ns = due.at_ns if due.when is When.BEFORE_SLICE else due.at_ns + 1
-            self._cut = int(times_ns.searchsorted(first_ns))
+            # numpy's own would give the interpreter lock away
+            self._cut = bisect_left(times_ns, first_ns)
             self._cut_by, self._cut_of = due, times_ns
         return max(at + 1, self._cut)

@@ -138,12 +138,15 @@ class Engine:
     def _run_slices(self, window: Window, at: int, high: int) -> int:
         """Handle one slice, or a run of quiet ones; the first that was not handled."""
         bus = self._bus
-        quiet = bus.quiet_until(MarketEvent(window, at, high))
+        all_quiet = MarketEvent(window, at, high)
+        quiet = bus.quiet_until(all_quiet)
         alert = bus.alert
         if quiet > at and bus.runs_ahead and not alert:
-            high = bus.send_market(Phase.STRATEGY, MarketEvent(window, at, quiet))
+            ahead = all_quiet if quiet == high else MarketEvent(window, at, quiet)
+            high = bus.send_market(Phase.STRATEGY, ahead)
             self.now_ns = int(window.times_ns[high - 1])
-            bus.send_market(Phase.MARKET, MarketEvent(window, at, high), self._follow)
+            seen = ahead if quiet == high else MarketEvent(window, at, high)
+            bus.send_market(Phase.MARKET, seen, self._follow)
             return high
         self.now_ns = int(window.times_ns[at])
         one = MarketEvent(window, at, at + 1)

@@ -168,16 +168,21 @@ class Rounds:
 
     def _take_published(self) -> list[Any]:
         """The batch of the next round: by rank."""
-        published = self._engine.outbox
-        batch = published[:]  # other threads may append to it meanwhile
-        del published[: len(batch)]
-        ports = self.senders[:]  # as may a subscriber that was given up
-        del self.senders[: len(ports)]
-        if len(ports) > 1:
-            ports.sort(key=_rank)
-        for port in ports:
-            batch += port.outbox
-            port.outbox.clear()
+        published, senders = self._engine.outbox, self.senders
+        batch: list[Any] = []
+        if published:
+            batch = published[:]  # other threads may append to it meanwhile
+            del published[: len(batch)]
+        if len(senders) == 1:
+            outbox = senders.pop().outbox
+            batch += outbox
+            outbox.clear()
+        elif senders:
+            ports = senders[:]  # as may a subscriber that was given up
+            del senders[: len(ports)]
+            for port in sorted(ports, key=_rank):
+                batch += port.outbox
+                port.outbox.clear()
         return batch
 
     def _deliver_market(self, phase: Phase, event: MarketEvent) -> int:
