@@ -9,7 +9,6 @@ from typing import Any, Self
 from app.runs.writer import AuditWriter
 from app.trading.bus import EventBus
 from app.trading.data_events import EquityEvent
-from app.trading.events import DayEndEvent
 from app.trading.service import BacktestService
 
 
@@ -30,6 +29,5 @@ class AuditRunner(BacktestService):
 
     def handlers(self) -> Mapping[type, Callable[[Any], None]]:
         found: dict[type, Callable[[Any], None]] = dict.fromkeys(self.bus.topics, self.writer.add)
-        found[DayEndEvent] = self.writer.end_day
         found[EquityEvent] = self.writer.add_equity
         return found

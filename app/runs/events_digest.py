@@ -1,36 +1,84 @@
-"""The digest of a run's events: BLAKE3 over their records, chained by trading day.
+"""Events as the records that are kept of them, and the digest of a run's records.
 
     d_0 = H("tapedeck-events-1" NUL)
     d_k = H(d_(k-1), H(records of day k))
 
-A record is an event's payload and a line feed, in sequence order; a day's records end with its
-``DayEndEvent``. Wall time is in no payload. docs/runs.md describes it for other programs.
+H is BLAKE3. A record is an event's payload and a line feed, in sequence order; a day's records
+end with its ``DayEndEvent``. Wall time is in no payload. docs/runs.md describes it for other
+programs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
 
 import msgspec
+import numpy as np
 from blake3 import blake3
 
-from app.trading.events import EventBase
+from app.model import Ints
+from app.trading.events import TOPICS, EventBase
 
 EVENTS_DIGEST_VERSION = "te1"
 _SEED = b"tapedeck-events-1\0"
-_CREATED = b',"ts_created_ns":'
-_DIGITS = b"0123456789"
-_encode = msgspec.json.Encoder().encode
+_LINE_FEED = ord("\n")
+_KINDS = {topic: kind for kind, topic in enumerate(TOPICS)}
+_HEADS = np.array([len(f'{{"type":"{t.topic()}","ts_event_ns":') for t in TOPICS])
+_CREATED = len(',"ts_created_ns":')
+_POWERS = 10 ** np.arange(1, 20, dtype=np.uint64)
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class Records:
+    """Events one after the other: what all of them have as columns, and their records.
+
+    ``kinds`` are places in ``TOPICS``. ``lines`` are the payloads, each with a line feed: an event
+    as JSON, its fields as declared, without ``ts_created_ns``. ``ends``: where each line ends.
+    """
+
+    def __init__(self, events: Sequence[Any]) -> None:
+        self.events = events
+        self.kinds = self._column(map(_KINDS.__getitem__, map(type, events)))
+        self.ts_event_ns = self._column(map(attrgetter("ts_event_ns"), events))
+        self.ts_created_ns = self._column(map(attrgetter("ts_created_ns"), events))
+        self.lines, self.ends = self._encode()
+
+    def of(self, topic: type[EventBase]) -> Ints:
+        """Where the events of a topic are."""
+        return np.flatnonzero(self.kinds == kind_of(topic))
+
+    def _column(self, values: map[int]) -> Ints:
+        return np.fromiter(values, np.int64, len(self.events))
+
+    def _encode(self) -> tuple[bytes, Ints]:
+        """Before ``ts_created_ns`` stand only the type and ``ts_event_ns``: where it begins is
+        known, and need not be looked for."""
+        whole = np.frombuffer(_encode_lines(self.events), np.uint8)
+        ends = np.flatnonzero(whole == _LINE_FEED) + 1
+        starts = np.concatenate([[0], ends[:-1]])
+        heads = _HEADS[self.kinds] + _lengths(self.ts_event_ns)
+        left_out = _CREATED + _lengths(self.ts_created_ns)
+        parts = np.column_stack([heads, left_out, ends - starts - heads - left_out])
+        kept = np.tile([True, False, True], len(ends))
+        return whole[kept.repeat(parts.ravel())].tobytes(), ends - left_out.cumsum()
+
+
+def kind_of(topic: type[EventBase]) -> int:
+    """Its place in ``TOPICS``."""
+    return _KINDS[topic]
+
+
+def _lengths(values: Ints) -> Ints:
+    """Characters of each number as text."""
+    digits = _POWERS.searchsorted(np.abs(values).view(np.uint64), "right") + 1
+    return digits + (values < 0)
 
 
 def payload_of(event: EventBase) -> bytes:
-    """An event as JSON, its fields as declared, without ``ts_created_ns``.
-
-    Before that field stand only the type and ``ts_event_ns``, and a quote within a text is
-    escaped: the first such name is the field itself.
-    """
-    head, _, tail = _encode(event).partition(_CREATED)
-    return head + tail.lstrip(_DIGITS)
+    """One event's payload."""
+    return Records([event]).lines[:-1]
 
 
 class EventsDigest:
@@ -41,10 +89,10 @@ class EventsDigest:
         self._day = blake3()
         self._day_is_empty = True
 
-    def add(self, payloads: Sequence[bytes]) -> None:
-        """Hash payloads, none of them later than the day's ``DayEndEvent``."""
-        if payloads:
-            self._day.update(b"\n".join(payloads) + b"\n")
+    def add(self, records: bytes) -> None:
+        """Hash records, none of them later than the day's ``DayEndEvent``."""
+        if records:
+            self._day.update(records)
             self._day_is_empty = False
 
     def end_day(self) -> None:

@@ -61,6 +61,11 @@ class _Row:
 class OrderBook:
     """Orders as events tell of them; ``rows`` gives those that changed since it last did."""
 
+    TOPICS = (
+        OrderRequestEvent, OrderApprovedEvent, ModifyApprovedEvent, OrderRejectedEvent,
+        OrderUpdateEvent, FillEvent, DayEndEvent,
+    )  # fmt: skip
+
     def __init__(self) -> None:
         self.takers: dict[type, Callable[[Any], None]] = {
             OrderRequestEvent: self._on_request,
@@ -121,7 +126,8 @@ class OrderBook:
             return
         row.become(event.state, event.ts_event_ns)
         row.quantity, row.filled = event.quantity, event.filled
-        row.reason = event.reason or row.reason
+        if event.reason:
+            row.reason = event.reason
         if event.limit_price is not None:
             row.limit_price = event.limit_price
         if event.stop_price is not None:

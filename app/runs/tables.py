@@ -7,6 +7,7 @@ the event that a row comes from. Name and version stand in the metadata of every
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -70,13 +71,12 @@ def times(values: Ints) -> Any:
     return pa.Array.from_buffers(TIME, len(values), [None, pa.py_buffer(values)])
 
 
-def texts(values: Sequence[bytes]) -> Any:
-    """A column of UTF-8 texts without nulls, from their bytes."""
-    ends = np.zeros(len(values) + 1, np.int32)
-    np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=ends[1:])
-    return pa.StringArray.from_buffers(
-        len(values), pa.py_buffer(ends), pa.py_buffer(b"".join(values))
-    )
+def texts(lines: bytes, ends: Ints) -> Any:
+    """A column of UTF-8 texts without nulls, from their lines and where each of these ends."""
+    offsets = np.zeros(len(ends) + 1, np.int32)
+    offsets[1:] = ends - np.arange(1, len(ends) + 1)
+    values = lines.replace(b"\n", b"")
+    return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(values))
 
 
 def batch_of_rows(schema: Any, rows: Iterable[Sequence[Any]]) -> Any:
@@ -84,6 +84,13 @@ def batch_of_rows(schema: Any, rows: Iterable[Sequence[Any]]) -> Any:
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
     return pa.record_batch(arrays, schema=schema)
+
+
+def batch_of_objects(schema: Any, seq: Ints, ts_event_ns: Ints, objects: Sequence[Any]) -> Any:
+    """A record batch of what objects have under the names of the columns after these two."""
+    fields = list(schema)[2:]
+    columns = [pa.array([*map(attrgetter(f.name), objects)], f.type) for f in fields]
+    return pa.record_batch([pa.array(seq), times(ts_event_ns), *columns], schema=schema)
 
 
 def batch_of_equity(events: Sequence[EquityEvent]) -> Any:

@@ -8,7 +8,6 @@ finished file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from time import time_ns
@@ -16,15 +15,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from msgspec.structs import astuple
 
-from app.runs.events_digest import EventsDigest, payload_of
+from app.runs.events_digest import EventsDigest, Records, kind_of
 from app.runs.orders import OrderBook
 from app.runs.streams import StreamFile, seal
 from app.runs.tables import (
     EVENTS,
+    FILLS,
+    ORDERS,
+    POSITIONS,
+    ROUND_TRIPS,
     TABLES,
     batch_of_equity,
+    batch_of_objects,
     batch_of_rows,
     texts,
     times,
@@ -41,9 +44,11 @@ from app.trading.events import (
     RoundTripEvent,
 )
 
-BATCH_EVENTS = 4096
-FLUSH_S = 0.1
-_TOPICS = {topic: topic.topic() for topic in TOPICS}
+BATCH_EVENTS = 16_384
+FLUSH_S = 0.25
+_TYPES = pa.array([topic.topic() for topic in TOPICS])
+_VERSIONS = np.array([topic.VERSION for topic in TOPICS], np.int16)
+_OF_ORDERS = np.isin(np.arange(len(TOPICS)), [kind_of(topic) for topic in OrderBook.TOPICS])
 
 
 class AuditWriter:
@@ -60,7 +65,6 @@ class AuditWriter:
         self._flushed = 0
         self._waiting: list[EventBase] = []
         self._equity: list[EquityEvent] = []
-        self._day_ends: list[int] = []  # how many of those waiting are of days that have ended
         self._digest = EventsDigest()
         self._rows = _Rows()
         self._files: dict[str, StreamFile] = {}
@@ -87,11 +91,6 @@ class AuditWriter:
         if not on_time or len(waiting) >= BATCH_EVENTS:  # wall time may be set back
             self.flush()
 
-    def end_day(self, event: DayEndEvent) -> None:
-        """The last event of a day."""
-        self._day_ends.append(len(self._waiting) + 1)
-        self.add(event)
-
     def add_equity(self, event: EquityEvent) -> None:
         """The next rows of the equity curve; not an event of the sequence."""
         if self._files:
@@ -101,29 +100,28 @@ class AuditWriter:
         """Write what waits; it then outlives the process."""
         events, self._waiting = self._waiting, []
         equity, self._equity = self._equity, []
-        payloads = [payload_of(event) for event in events]
         first = self._flushed + 1
         if events:
             self._due_ns = events[-1].ts_created_ns + self._flush_ns
-            self._hash(payloads)
+            records = Records(events)
+            self._hash(records)
             self._flushed += len(events)
         if self._whole:
             self._whole = False
             if equity:
                 self._files["equity"].write(batch_of_equity(equity))
             if events:
-                for table, batch in self._rows.batches(first, events, payloads):
+                for table, batch in self._rows.batches(first, records):
                     self._files[table].write(batch)
             self._whole = True
 
-    def _hash(self, payloads: Sequence[bytes]) -> None:
+    def _hash(self, records: Records) -> None:
         start = 0
-        for end in self._day_ends:
-            self._digest.add(payloads[start:end])
+        for end in records.ends[records.of(DayEndEvent)].tolist():
+            self._digest.add(records.lines[start:end])
             self._digest.end_day()
             start = end
-        self._day_ends.clear()
-        self._digest.add(payloads[start:])
+        self._digest.add(records.lines[start:])
 
     def close(self) -> None:
         """Write what waits and turn the streams into Parquet; any number of times."""
@@ -140,75 +138,56 @@ class _Rows:
     def __init__(self) -> None:
         self._day: date | None = None
         self._orders = OrderBook()
-        self._fills: list[tuple[Any, ...]] = []
-        self._positions: list[tuple[Any, ...]] = []
-        self._trips: list[tuple[Any, ...]] = []
-        self._seq = 0
-        self._takers: dict[type, tuple[Callable[[Any], None], ...]] = {
-            **{topic: (taker,) for topic, taker in self._orders.takers.items()},
-            FillEvent: (self._on_fill, self._orders.takers[FillEvent]),
-            PortfolioStateEvent: (self._on_state,),
-            RoundTripEvent: (self._on_trip,),
-        }
 
-    def batches(
-        self, first: int, events: Sequence[EventBase], payloads: Sequence[bytes]
-    ) -> list[tuple[str, Any]]:
+    def batches(self, first: int, records: Records) -> list[tuple[str, Any]]:
         """Table and record batch of events whose sequence numbers begin with ``first``."""
-        takers = self._takers
-        for seq, event in enumerate(events, first):
-            for taker in takers.get(type(event), ()):
-                self._seq = seq
-                taker(event)
-        found = [("events", self._events(first, events, payloads))]
-        for table, rows in (
-            ("orders", self._orders.rows()), ("fills", _taken(self._fills)),
-            ("positions", _taken(self._positions)), ("round_trips", _taken(self._trips)),
-        ):  # fmt: skip
-            if rows:
-                found.append((table, batch_of_rows(TABLES[table], rows)))
-        return found
+        return [
+            ("events", self._events(first, records)),
+            ("orders", self._order_rows(records)),
+            ("fills", _topic_rows(FILLS, first, records, FillEvent)),
+            ("positions", _position_rows(first, records)),
+            ("round_trips", _topic_rows(ROUND_TRIPS, first, records, RoundTripEvent)),
+        ]
 
-    def _events(self, first: int, events: Sequence[EventBase], payloads: Sequence[bytes]) -> Any:
-        count = len(events)
+    def _events(self, first: int, records: Records) -> Any:
+        kinds = records.kinds
         columns = [
-            pa.array(np.arange(first, first + count)),
-            pa.array(self._days(events), pa.date32()),
-            times(np.fromiter((e.ts_event_ns for e in events), np.int64, count)),
-            times(np.fromiter((e.ts_created_ns for e in events), np.int64, count)),
-            pa.array([_TOPICS[type(e)] for e in events], pa.string()),
-            pa.array([e.VERSION for e in events], pa.int16()),
-            texts(payloads),
+            pa.array(np.arange(first, first + len(kinds))),
+            self._days(records),
+            times(records.ts_event_ns),
+            times(records.ts_created_ns),
+            _TYPES.take(pa.array(kinds)),
+            pa.array(_VERSIONS[kinds]),
+            texts(records.lines, records.ends),
         ]
         return pa.record_batch(columns, schema=EVENTS)
 
-    def _days(self, events: Sequence[EventBase]) -> list[date | None]:
+    def _days(self, records: Records) -> Any:
         """The trading day of each: of the last day that was opened."""
-        days: list[date | None] = []
-        for at, event in enumerate(events):
-            if type(event) is DayOpenEvent:
-                days += [self._day] * (at - len(days))
-                self._day = date.fromisoformat(event.date)
-        return days + [self._day] * (len(events) - len(days))
+        opened = records.of(DayOpenEvent)
+        days = [self._day, *(date.fromisoformat(records.events[at].date) for at in opened.tolist())]
+        self._day = days[-1]
+        numbers = opened.searchsorted(np.arange(len(records.kinds)), "right")
+        return pa.array(days, pa.date32()).take(pa.array(numbers))
 
-    def _on_fill(self, event: FillEvent) -> None:
-        self._fills.append(_row(self._seq, event))
-
-    def _on_trip(self, event: RoundTripEvent) -> None:
-        self._trips.append(_row(self._seq, event))
-
-    def _on_state(self, event: PortfolioStateEvent) -> None:
-        for position in event.positions:
-            self._positions.append((self._seq, event.ts_event_ns, *astuple(position)))
+    def _order_rows(self, records: Records) -> Any:
+        takers = self._orders.takers
+        for at in np.flatnonzero(_OF_ORDERS[records.kinds]).tolist():
+            event = records.events[at]
+            takers[type(event)](event)
+        return batch_of_rows(ORDERS, self._orders.rows())
 
 
-def _row(seq: int, event: EventBase) -> tuple[Any, ...]:
-    """All fields but ``ts_created_ns``."""
-    ts_event_ns, _, *fields = astuple(event)
-    return (seq, ts_event_ns, *fields)
+def _topic_rows(schema: Any, first: int, records: Records, topic: type[EventBase]) -> Any:
+    """A row an event: all its fields but ``ts_created_ns``."""
+    places = records.of(topic)
+    events = [records.events[at] for at in places.tolist()]
+    return batch_of_objects(schema, places + first, records.ts_event_ns[places], events)
 
 
-def _taken(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    taken = rows.copy()
-    rows.clear()
-    return taken
+def _position_rows(first: int, records: Records) -> Any:
+    states = records.of(PortfolioStateEvent)
+    told = [records.events[at].positions for at in states.tolist()]
+    places = states.repeat([len(positions) for positions in told])
+    positions = [position for each in told for position in each]
+    return batch_of_objects(POSITIONS, places + first, records.ts_event_ns[places], positions)

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable
 
 import msgspec
+import numpy as np
 import pytest
 from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runs.events_digest import EventsDigest, payload_of
+from app.runs.events_digest import EventsDigest, Records, payload_of
 from app.runs.writer import AuditWriter
 from app.trading.events import (
     BacktestEndEvent,
@@ -29,10 +30,7 @@ CREATED = ',"ts_created_ns":'
 def digest_of(events: Iterable[EventBase]) -> str:
     writer = AuditWriter(None)
     for event in events:
-        if isinstance(event, DayEndEvent):
-            writer.end_day(event)
-        else:
-            writer.add(event)
+        writer.add(event)
     return writer.events_digest
 
 
@@ -69,6 +67,27 @@ def test_whatever_the_texts_say_only_wall_time_goes(
     assert json.loads(payload_of(event)) == whole
 
 
+numbers = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([10**n for n in range(19)])
+
+
+@given(st.lists(st.tuples(numbers, numbers, st.text()), min_size=1))
+def test_records_are_the_payloads_one_after_the_other(said: list[tuple[int, int, str]]) -> None:
+    events: list[EventBase] = []
+    for event_ns, created_ns, text in said:
+        at, made = min(event_ns, 2**63 - 1), min(created_ns, 2**63 - 1)
+        events.append(BacktestEndEvent(ts_event_ns=at, ts_created_ns=made, outcome=text))
+        events.append(DayEndEvent(ts_event_ns=made, ts_created_ns=at, day=at))
+    records = Records(events)
+    wanted = [msgspec.json.decode(msgspec.json.encode(event)) for event in events]
+    for one in wanted:
+        del one["ts_created_ns"]
+    lines = records.lines.split(b"\n")
+    assert [msgspec.json.decode(line) for line in lines[:-1]] == wanted
+    assert lines == [*map(payload_of, events), b""]
+    assert [len(line) + 1 for line in lines[:-1]] == np.diff(records.ends, prepend=0).tolist()
+    assert records.of(DayEndEvent).tolist() == list(range(1, len(events), 2))
+
+
 def test_the_chain_is_that_of_the_docs() -> None:
     first = [
         RiskEvaluationTriggerEvent(ts_event_ns=1), DayEndEvent(ts_event_ns=2, day=0),
@@ -88,12 +107,12 @@ def test_the_chain_is_that_of_the_docs() -> None:
 
 def test_where_a_day_ends_is_in_the_digest() -> None:
     whole, parted = EventsDigest(), EventsDigest()
-    whole.add([b"a", b"b"])
-    parted.add([b"a"])
+    whole.add(b"a\nb\n")
+    parted.add(b"a\n")
     before = parted.text()
     parted.end_day()
     assert parted.text() == before, "an ended day is the day as far as it came"
-    parted.add([b"b"])
+    parted.add(b"b\n")
     assert whole.text() != parted.text()
 
 
@@ -101,7 +120,7 @@ def test_asking_for_the_digest_changes_nothing() -> None:
     events = SmallRun(AuditWriter(None)).play()
     writer = AuditWriter(None)
     for event in events:
-        writer.end_day(event) if isinstance(event, DayEndEvent) else writer.add(event)
+        writer.add(event)
         assert writer.events_digest.startswith("te1:")
     assert writer.events_digest == digest_of(events)
 

@@ -51,10 +51,7 @@ def plain(table: Any) -> list[dict[str, Any]]:
 
 def take(writer: AuditWriter, *events: EventBase) -> None:
     for event in events:
-        if isinstance(event, DayEndEvent):
-            writer.end_day(event)
-        else:
-            writer.add(event)
+        writer.add(event)
 
 
 def orders_of(folder: Path, *events: EventBase) -> list[dict[str, Any]]:
@@ -109,7 +106,7 @@ def test_events_are_flushed_by_number_and_by_age(
     writer = AuditWriter(tmp_path, flush_s=500e-9)
     there = []
     for created_ns in (1000, 1400, 1500, 1500, 1900, 1900, 1950, 1950, 2450):
-        writer.end_day(DayEndEvent(ts_event_ns=0, ts_created_ns=created_ns, day=0))
+        writer.add(DayEndEvent(ts_event_ns=0, ts_created_ns=created_ns, day=0))
         there.append(read_table(tmp_path, "events").num_rows)
     assert there == [0, 0, 3, 3, 3, 3, 7, 7, 9]
     writer.close()
