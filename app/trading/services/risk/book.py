@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -13,6 +14,15 @@ from app.trading.events import OrderUpdateEvent
 from app.trading.services.risk.line import Line, OpenOrder
 
 _ROWS = 64  # lines that the first columns have room for
+_FEW = 8  # numpy adds fewer numbers one after the other, as it is done here
+
+
+class Held(NamedTuple):
+    """What is held is worth, in currency: unsigned, by strategy number too, and net."""
+
+    gross: float
+    of_strategy: list[float]
+    net: float
 
 
 class Book:
@@ -76,6 +86,8 @@ class Book:
         one = self.orders.get(event.order_id)
         if one is None:
             return
+        if one.told == event.filled and not one.restated:
+            return
         one.told = event.filled
         if one.restated:
             one.restated = False
@@ -109,13 +121,27 @@ class Book:
                 one.split(ratio)
             line.changed()
 
-    def values(self, prices: Floats) -> tuple[Floats, float]:
-        """Unsigned value of what each strategy holds, by its number, and the net of all."""
+    def value(self, prices: Floats) -> Held:
+        """What all lines hold, at these prices by symbol."""
+        if len(self._lines) < _FEW:
+            return self._value_few(prices)
         count = len(self._lines)
         position = self._position[:count]
         value = np.where(position != 0.0, position * prices[self._symbol[:count]], 0.0)
         gross = np.bincount(self._strategy[:count], np.abs(value), len(self.strategies))
-        return gross.astype(np.float64), float(value.sum())
+        return Held(float(gross.sum()), gross.astype(np.float64).tolist(), float(value.sum()))
+
+    def _value_few(self, prices: Floats) -> Held:
+        gross = net = 0.0
+        of_strategy = [0.0] * len(self.strategies)
+        for line in self._lines.values():
+            if line.position:
+                value = line.position * prices.item(line.symbol)
+                of_strategy[line.strategy] += abs(value)
+                net += value
+        for part in of_strategy:  # not ``sum``, which rounds otherwise since Python 3.12
+            gross += part
+        return Held(gross, of_strategy, net)
 
     def _new_line(self, strategy_id: str, symbol: int) -> Line:
         number = len(self._lines)

@@ -14,11 +14,9 @@ class Exposure:
     """
 
     def __init__(self, book: Book, prices: Floats) -> None:
-        gross, net = book.values(prices)
+        self.gross, self._of_strategy, net = book.value(prices)
         self.up = self.down = net
         self._prices = prices
-        self.gross = float(gross.sum())
-        self._of_strategy: list[float] = gross.tolist()
         self._counted: dict[int, Reach] = {}
         for line in book.busy_lines():
             self.count(line)

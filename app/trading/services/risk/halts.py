@@ -75,7 +75,10 @@ class LossLimits:
     @property
     def refusal(self) -> Refusal | None:
         """Why entries are refused; the first limit that is broken."""
-        return next((w.broken for w in self._watches if w.broken is not None), None)
+        for watch in self._watches:
+            if watch.broken is not None:
+                return watch.broken
+        return None
 
     @property
     def flattening(self) -> LossWatch | None:

@@ -46,19 +46,12 @@ class Limits:
         self._budgets = {name: part for name, part in section.budgets.items() if part < 1}
         power = min(section.intraday_buying_power, section.overnight_buying_power)
         self._safe = min(section.gross_leverage or power, power * self._spendable)
-        self._known: Exposure | None = None
+        self._known: Exposure | None = None  # with all that is open, since the batch's first entry
         self.moment = Moment(0, 0, 0.0, np.zeros(0))
 
     def begin(self, moment: Moment) -> None:
         """Another batch, at its T."""
         self.moment, self._known = moment, None
-
-    @property
-    def exposure(self) -> Exposure:
-        """Of now, with all that is open and all that was taken."""
-        if self._known is None:
-            self._known = Exposure(self._book, self.moment.prices)
-        return self._known
 
     # -- what is taken -------------------------------------------------------------------------
 
@@ -121,8 +114,11 @@ class Limits:
 
     def _refusal(self, one: OpenOrder) -> Refusal | None:
         """The first limit that does not hold; the order is in the book."""
-        exposure = self.exposure
-        exposure.count(one.line)
+        exposure = self._known
+        if exposure is None:
+            exposure = self._known = Exposure(self._book, self.moment.prices)
+        else:
+            exposure.count(one.line)
         return (
             self._position(one)
             or self._net(one, exposure)
@@ -186,9 +182,9 @@ class Limits:
 
     def overnight_refusal(self) -> Refusal | None:
         """What is held at a close, against overnight buying power."""
-        gross, _ = self._book.values(self.moment.prices)
+        gross = self._book.value(self.moment.prices).gross
         times = self._section.overnight_buying_power * self._spendable
-        return self._over(Code.OVERNIGHT_BUYING_POWER, _AT_CLOSE, float(gross.sum()), times)
+        return self._over(Code.OVERNIGHT_BUYING_POWER, _AT_CLOSE, gross, times)
 
     def _held_overnight(self, order: Order) -> bool:
         if order.tif is TimeInForce.GTC or order.type is OrderType.MARKET_ON_CLOSE:

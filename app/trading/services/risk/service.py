@@ -52,6 +52,7 @@ class RiskEngine(BacktestService):
         super().__init__(event_bus)
         self._index = {symbol: i for i, symbol in enumerate(self.context.symbols)}
         self._marks = Marks(len(self.context.symbols))
+        self._marked: set[int] = set()  # symbols that are known to have a mark from the data
         self._book = Book()
         self._judge = Judge(section, self.context, self._book, self.publish)
         signals = Signals(section, self._judge)
@@ -132,8 +133,11 @@ class RiskEngine(BacktestService):
         symbol = self._index[event.symbol]
         line = self._book.line(event.strategy_id, symbol)
         self._book.move(line, plus(line.position, event.quantity * event.side.sign))
-        if not self._marks.time_ns(symbol):  # as the portfolio values it
-            self._marks.set(symbol, event.price)
+        if symbol not in self._marked:
+            if self._marks.time_ns(symbol):
+                self._marked.add(symbol)
+            else:  # as the portfolio values it
+                self._marks.set(symbol, event.price)
         one = self._book.orders.get(event.order_id)
         if one is not None:
             one.heard = plus(one.heard, event.quantity)

@@ -67,12 +67,13 @@ class Signals:
     def _follow(self, event: SignalEvent, line: Line, found: Plan) -> None:
         """An order for a plan; where what opens is refused, what closes remains."""
         judge = self._judge
+        closes = found.quantity <= found.closing
         order = Order(
             order_id=event.signal_id, strategy_id=event.strategy_id, symbol=event.symbol,
             side=_SIDES[found.sign], type=OrderType.MARKET, quantity=found.quantity,
-            created_ns=judge.now_ns, tag=event.tag,
+            created_ns=judge.now_ns, reduce_only=closes, tag=event.tag,
         )  # fmt: skip
-        if found.quantity <= found.closing:
+        if closes:
             judge.approve(judge.take_exit(order, line), signal_id=event.signal_id)
             return
         one = judge.enter(order, line)
