@@ -8,7 +8,8 @@ cut by rows, not by how batches came: the same rows give the same bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ def stream_path(folder: Path, table: str) -> Path:
 
 def parquet_path(folder: Path, table: str) -> Path:
     return folder / f"{table}.parquet"
+
+
+def unfinished_path(folder: Path, table: str) -> Path:
+    """Where a Parquet file is written before it stands."""
+    return folder / f".{table}.parquet{UNFINISHED}"
 
 
 class StreamFile:
@@ -142,31 +148,39 @@ def newest_orders(rows: Any) -> Any:
 # -- sealing -----------------------------------------------------------------------------------
 
 
-def seal(folder: Path) -> None:
-    """Turn all streams of a folder into Parquet files; RunError where that cannot be written.
+def seal(folder: Path, but: Container[str] = ()) -> None:
+    """Turn streams of a folder into Parquet files, all but these tables' own; RunError where that
+    cannot be written.
 
     Each stream goes when its Parquet file stands, so it may be cut short and called again.
     """
     for table in TABLES:
-        if stream_path(folder, table).exists():
+        if table not in but and stream_path(folder, table).exists():
             _seal_table(folder, table)
 
 
 def _seal_table(folder: Path, table: str) -> None:
-    stream, sealed = stream_path(folder, table), parquet_path(folder, table)
-    unfinished = sealed.with_name(f".{sealed.name}{UNFINISHED}")
-    batches: Iterable[Any] = read_stream(stream)
+    batches: Iterable[Any] = read_stream(stream_path(folder, table))
     if table == "orders":
         batches = newest_orders(pa.Table.from_batches(list(batches), ORDERS)).to_batches()
+    with sealing(folder, table):
+        write_parquet(unfinished_path(folder, table), TABLES[table], batches)
+
+
+@contextmanager
+def sealing(folder: Path, table: str) -> Iterator[None]:
+    """Within it the unfinished file is written, which then takes the stream's place."""
+    sealed = parquet_path(folder, table)
     try:
-        _write_parquet(unfinished, TABLES[table], batches)
-        unfinished.replace(sealed)
-        stream.unlink()
+        yield
+        unfinished_path(folder, table).replace(sealed)
+        stream_path(folder, table).unlink()
     except OSError as error:
         raise _cannot_write(sealed, error) from error
 
 
-def _write_parquet(path: Path, schema: Any, batches: Iterable[Any]) -> None:
+def write_parquet(path: Path, schema: Any, batches: Iterable[Any]) -> None:
+    """A file of these batches; how they were cut shows nowhere. OSError where it cannot be."""
     repeated = [name for name in schema.names if name not in _DISTINCT]
     with path.open("wb") as sink:
         with pq.ParquetWriter(

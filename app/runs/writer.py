@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from app.runs.early import EarlyParquet
 from app.runs.events_digest import EventsDigest, Records, kind_of
 from app.runs.orders import OrderBook
 from app.runs.streams import StreamFile, seal
@@ -68,8 +69,11 @@ class AuditWriter:
         self._digest = EventsDigest()
         self._rows = _Rows()
         self._files: dict[str, StreamFile] = {}
+        self._early: dict[str, EarlyParquet] = {}
         if folder is not None:
             self._files = {table: StreamFile(folder, table) for table in TABLES}
+            # Of orders only the last rows are kept: these are known in the end.
+            self._early = {t: EarlyParquet(folder, t) for t in TABLES if t != "orders"}
         self._whole = bool(self._files)  # after a failed write no later event leaves a gap
 
     @property
@@ -109,11 +113,17 @@ class AuditWriter:
         if self._whole:
             self._whole = False
             if equity:
-                self._files["equity"].write(batch_of_equity(equity))
+                self._write("equity", batch_of_equity(equity))
             if events:
                 for table, batch in self._rows.batches(first, records):
-                    self._files[table].write(batch)
+                    self._write(table, batch)
             self._whole = True
+
+    def _write(self, table: str, batch: Any) -> None:
+        self._files[table].write(batch)
+        early = self._early.get(table)
+        if early is not None:
+            early.add(batch)
 
     def _hash(self, records: Records) -> None:
         start = 0
@@ -125,11 +135,17 @@ class AuditWriter:
 
     def close(self) -> None:
         """Write what waits and turn the streams into Parquet; any number of times."""
-        self.flush()
-        for file in self._files.values():
-            file.close()
+        try:
+            self.flush()
+            for file in self._files.values():
+                file.close()
+        finally:
+            for early in self._early.values():
+                early.end()
         if self.folder is not None:
-            seal(self.folder)
+            seal(self.folder, but=[table for table, early in self._early.items() if early.begun])
+            for early in self._early.values():
+                early.finish()
 
 
 class _Rows:

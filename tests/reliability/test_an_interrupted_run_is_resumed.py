@@ -284,7 +284,7 @@ def test_a_kill_in_the_middle_of_a_file_leaves_none_of_it(
         raise KilledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(streams, "_write_parquet", write_half)
+        patched.setattr(streams, "write_parquet", write_half)
         with pytest.raises(KilledError):
             streams.seal(traded.path)
     with monkeypatch.context() as patched:

@@ -15,6 +15,7 @@ import app.runs.streams as streams
 import app.runs.writer as writers
 from app.errors import RunError
 from app.runs.audit import AuditRunner
+from app.runs.early import EarlyParquet
 from app.runs.events_digest import payload_of
 from app.runs.streams import StreamFile, read_table
 from app.runs.tables import TABLES
@@ -309,6 +310,17 @@ def test_how_the_curve_comes_shows_in_no_file(
     assert rows[3] == {"ts_ns": 3, "equity": 3.0, "cash": 3.5, "gross": -3.0, "net": 6.0}
 
 
+def test_files_that_are_begun_early_are_those_of_their_streams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "GROUP_ROWS", 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(EarlyParquet, "add", lambda *_: None)
+        played(tmp_path / "late", flush_s=0)
+    played(tmp_path / "early", flush_s=0)
+    assert contents(tmp_path / "early") == contents(tmp_path / "late")
+
+
 # -- when things go wrong ------------------------------------------------------------------------
 
 
@@ -332,6 +344,21 @@ def test_a_full_disk_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     types = read_table(tmp_path, "events")["type"].to_pylist()
     assert types == types_of(run.events)[:7]
     assert run.writer.events == 8, "the end came, and is not written after a gap"
+
+
+def test_a_file_that_is_begun_early_and_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "GROUP_ROWS", 4)
+    (tmp_path / ".equity.parquet.new").mkdir()
+    writer = AuditWriter(tmp_path)
+    writer.add_equity(curve(0, 10))
+    writer.flush()
+    assert writer._early["equity"].begun
+    with pytest.raises(RunError, match=r"equity\.parquet: cannot be written: Is a directory"):
+        writer.close()
+    assert read_table(tmp_path, "equity").num_rows == 10
+    assert not writer._early["equity"].begun
 
 
 def full_file(monkeypatch: pytest.MonkeyPatch) -> StreamFile:

@@ -1,0 +1,64 @@
+"""Parquet files that are begun while their streams still grow.
+
+Compression takes longer than all else that is done when a run ends, and leaves the interpreter
+free: another thread does it meanwhile. A file that is not finished counts for nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from app.runs import streams
+from app.runs.tables import TABLES
+
+
+class EarlyParquet:
+    """One table's Parquet file, begun with its first whole row group: small ones never are.
+
+    ``add`` what was written to the stream, in order. ``end`` after the last one, then ``finish``.
+    """
+
+    def __init__(self, folder: Path, table: str) -> None:
+        self._folder, self._table = folder, table
+        self._batches: SimpleQueue[Any] = SimpleQueue()
+        self._rows = 0
+        self._thread: Thread | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is being written, and not finished."""
+        return self._thread is not None
+
+    def add(self, batch: Any) -> None:
+        if self._error is not None or not batch.num_rows:
+            return
+        self._batches.put(batch)
+        self._rows += batch.num_rows
+        if self._thread is None and self._rows >= streams.GROUP_ROWS:
+            self._thread = Thread(target=self._work, name=f"Parquet-{self._table}", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        path = streams.unfinished_path(self._folder, self._table)
+        try:
+            streams.write_parquet(path, TABLES[self._table], iter(self._batches.get, None))
+        except BaseException as error:
+            self._error = error
+
+    def end(self) -> None:
+        """No more batches come."""
+        self._batches.put(None)
+
+    def finish(self) -> None:
+        """Wait for it, and put it in the place of the stream; RunError where it cannot be."""
+        if self._thread is None:
+            return
+        self._thread.join()
+        self._thread = None
+        with streams.sealing(self._folder, self._table):
+            if self._error is not None:
+                raise self._error
