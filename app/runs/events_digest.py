@@ -89,7 +89,7 @@ class EventsDigest:
         self._day = blake3()
         self._day_is_empty = True
 
-    def add(self, records: bytes) -> None:
+    def add(self, records: bytes | memoryview) -> None:
         """Hash records, none of them later than the day's ``DayEndEvent``."""
         if records:
             self._day.update(records)

@@ -126,12 +126,12 @@ class AuditWriter:
             early.add(batch)
 
     def _hash(self, records: Records) -> None:
-        start = 0
+        lines, start = memoryview(records.lines), 0
         for end in records.ends[records.of(DayEndEvent)].tolist():
-            self._digest.add(records.lines[start:end])
+            self._digest.add(lines[start:end])
             self._digest.end_day()
             start = end
-        self._digest.add(records.lines[start:])
+        self._digest.add(lines[start:])
 
     def close(self) -> None:
         """Write what waits and turn the streams into Parquet; any number of times."""
