@@ -28,6 +28,7 @@ from benchmarks.workloads import QUICK, WORKLOADS, Workload, prepare
 RESULTS = HERE / "results.json"
 QUICK_RESULTS = HERE / "results-quick.json"
 QUICK_S = 120  # after which --quick begins no more pairs
+PAIRS = 5  # of what is published
 
 
 def chosen(options: argparse.Namespace) -> Iterator[tuple[Workload, list[Duel]]]:
@@ -49,18 +50,28 @@ def chosen(options: argparse.Namespace) -> Iterator[tuple[Workload, list[Duel]]]
 def compare(options: argparse.Namespace, work: list[tuple[Workload, list[Duel]]]) -> dict[str, Any]:
     """Every chosen pair, as often as is asked for."""
     folder = DATA / "quick" if options.quick else DATA
-    comparison = Comparison(folder, DATA / "envs", options.seconds)
+    has_parts = not (options.quick or options.uncut)
+    comparison = Comparison(folder, DATA / "envs", options.seconds, has_parts)
     comparison.set_up([duel.other for _, found in work for duel in found])
+    to_come = options.pairs * sum(len(found) for _, found in work)
     for pair in range(options.pairs):  # the workloads in turn: want of time is shared by all
         for workload, found in work:
             say(f"{workload.name}: {len(found)} duels, {pair + 1} of {options.pairs}")
             comparison.warm(workload)
             for duel in found:
                 comparison.duel(duel)
+                to_come -= 1
+                write(so_far(options), comparison.results(options.quick, options.pairs, to_come))
+            comparison.alone(workload.name, dict.fromkeys(duel.strategy for duel in found))
     results = comparison.results(options.quick, options.pairs)
     if options.instructions or is_whole(options):
         results["instructions"] = count_instructions()
     return results
+
+
+def so_far(options: argparse.Namespace) -> Path:
+    """Written after every pair, so that an interrupted comparison is not lost."""
+    return DATA / ("results-quick-so-far.json" if options.quick else "results-so-far.json")
 
 
 def count_instructions() -> int | None:
@@ -106,6 +117,7 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small workloads, few peers, one pair")
     parser.add_argument("--check", action="store_true", help="fail where a committed ratio fell")
     parser.add_argument("--pairs", type=int, help="default 5; --quick 1, with --check 3")
+    parser.add_argument("--uncut", action="store_true", help="slow peers run whole workloads too")
     parser.add_argument("--seconds", type=float, help="after which no pair is begun; --quick 120")
     parser.add_argument("--workloads", default="", help="W1,W2,W3")
     parser.add_argument("--strategies", default="", help="none,count,sma,slice")
@@ -113,7 +125,7 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--instructions", action="store_true", help="count them too, by valgrind")
     parser.add_argument("--output", type=Path, help="where the results go")
     options = parser.parse_args(argv)
-    options.pairs = options.pairs or (5 if not options.quick else 3 if options.check else 1)
+    options.pairs = options.pairs or (PAIRS if not options.quick else 3 if options.check else 1)
     if options.seconds is None and options.quick and not options.check:
         options.seconds = QUICK_S
     return options
@@ -121,7 +133,8 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def is_whole(options: argparse.Namespace) -> bool:
     """Whether it is the comparison that is published."""
-    return not (options.quick or options.workloads or options.strategies or options.engines)
+    narrow = options.workloads or options.strategies or options.engines or options.pairs < PAIRS
+    return not (options.quick or options.uncut or narrow)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,8 +150,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         results = compare(options, work)
     except RunFailed as error:
-        say(f"tapedeck failed: {error}")
+        say(f"tapedeck failed: {error}; what was measured before is in {so_far(options)}")
         return 1
+    except KeyboardInterrupt:
+        say(f"interrupted; what was measured is in {so_far(options)}")
+        return 130
     sys.stdout.write(table(results) + "\n")
     if options.check:
         return judge(committed, results)

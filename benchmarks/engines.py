@@ -21,6 +21,7 @@ class Engine(NamedTuple):
     mode: str
     work: Mapping[str, tuple[str, ...]]  # strategies by workload
     quick: tuple[str, ...] = ()  # which of them --quick runs
+    runs_part: bool = False  # of the full workloads, unless --uncut
 
     @property
     def is_limit(self) -> bool:
@@ -38,10 +39,10 @@ class Duel(NamedTuple):
 
 def _peer(
     name: str, script: str, work: Mapping[str, tuple[str, ...]], mode: str = "",
-    quick: tuple[str, ...] = (),
+    quick: tuple[str, ...] = (), runs_part: bool = False,
 ) -> Engine:  # fmt: skip
     full_name = f"{name}-{mode}" if mode else name
-    return Engine(full_name, PEERS / script, name, mode, work, quick)
+    return Engine(full_name, PEERS / script, name, mode, work, quick, runs_part)
 
 
 def _on(workloads: str, *strategies: str) -> dict[str, tuple[str, ...]]:
@@ -60,14 +61,18 @@ LIMITS = tuple(
     for mode, quick in (("read", ("none",)), ("sort", ()), ("copy", ()))
 )
 # With bar execution off market orders on bars find no price, and ticks are none of its business.
+# zipline-reloaded runs the whole: a bundle of 500 symbols takes as long to make of few rows.
 OTHERS = (
-    _peer("nautilus_trader", "run_nautilus.py", _on(_ALL, *_BOTH), quick=("sma",)),
-    _peer("nautilus_trader", "run_nautilus.py", _on("W1 W2", "count"), "no-bar-execution"),
+    _peer("nautilus_trader", "run_nautilus.py", _on(_ALL, *_BOTH), "", ("sma",), runs_part=True),
+    _peer(
+        "nautilus_trader", "run_nautilus.py", _on("W1 W2", "count"), "no-bar-execution",
+        runs_part=True,
+    ),
     _peer("backtesting", "run_backtesting.py", _on("W1", *_BOTH), quick=_BOTH),
-    _peer("backtrader", "run_backtrader.py", _on("W1 W2", *_BOTH)),
+    _peer("backtrader", "run_backtrader.py", _on("W1 W2", *_BOTH), runs_part=True),
     _peer("zipline-reloaded", "run_zipline.py", _on("W1 W2", *_BOTH)),
     _peer("hftbacktest", "run_hftbacktest.py", _on("W3", *_BOTH), quick=_BOTH),
-)
+)  # fmt: skip
 
 
 def duels(workload: str, is_quick: bool) -> list[Duel]:

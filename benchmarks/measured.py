@@ -33,7 +33,10 @@ def write(path: Path, results: dict[str, Any]) -> None:
     for name, rows in lists.items():
         lines = ",\n".join(f"    {json.dumps(row)}" for row in rows)
         parts.append(f'  "{name}": [\n{lines}\n  ]')
-    path.write_text(",\n".join(parts) + "\n}\n", "utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(",\n".join(parts) + "\n}\n", "utf-8")
+    unfinished.replace(path)
 
 
 def conditions(is_quick: bool) -> dict[str, Any]:

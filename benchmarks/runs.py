@@ -12,7 +12,7 @@ from benchmarks.engines import Engine
 from benchmarks.environments import plain
 from benchmarks.figures import Row
 
-RUN_S = 3600
+RUN_S = 900
 
 
 class RunFailed(Exception):  # noqa: N818 - as its sibling PeerMissing

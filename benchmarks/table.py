@@ -9,9 +9,9 @@ from benchmarks.engines import LIMIT, OURS
 from benchmarks.figures import Row
 
 HEAD = (
-    "| workload | strategy | engine | items/s (range seen) | load s | run s | peak MB | "
+    "| workload | strategy | engine | items | items/s (range seen) | load s | run s | peak MB | "
     "fills | tapedeck is so many times as fast (range) |\n"
-    "|---|---|---|---|---|---|---|---|---|"
+    "|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -31,15 +31,24 @@ def factor(value: float) -> str:
 
 
 def table(results: dict[str, Any]) -> str:
-    """All medians by workload and strategy, with the ratio of the pairs; then who is missing."""
+    """All medians by workload and strategy, with the ratio of the pairs; then who ran a part of the
+    workload, and who is missing."""
     ratios = {
         (r["workload"], r["strategy"], r["against"], r["against_strategy"]): r
         for r in results["ratios"]
     }
     lines = [_line(row, _ratio_of(row, ratios)) for row in ordered(results["medians"])]
     text = "\n".join([HEAD, *lines])
+    cut = [
+        f"- {e['engine']} on {e['workload']}: {e['part']}, {thousands(e['items'])} of "
+        f"{thousands(e['of'])} items"
+        for e in results["parts"]
+    ]
     missing = [f"- {entry['engine']}: {entry['reason']}" for entry in results["missing"]]
-    return "\n\n".join([text, *(["Not there:\n\n" + "\n".join(missing)] if missing else [])])
+    lists = {"Not the whole workload": cut, "Not there": missing}
+    return "\n\n".join(
+        [text, *(f"{title}:\n\n" + "\n".join(found) for title, found in lists.items() if found)]
+    )
 
 
 def ordered(medians: Sequence[Row]) -> list[Row]:
@@ -78,7 +87,7 @@ def _line(row: Row, ratio: str) -> str:
         speed += f" ({thousands(row['slowest'])} to {thousands(row['fastest'])})"
     fills = "" if row["fills"] is None else thousands(row["fills"])
     cells = (
-        row["workload"], row["strategy"], row["engine"], speed, f"{row['load_s']:g}",
-        f"{row['run_s']:g}", thousands(row["peak_mb"]), fills, ratio,
+        row["workload"], row["strategy"], row["engine"], thousands(row["items"]), speed,
+        f"{row['load_s']:g}", f"{row['run_s']:g}", thousands(row["peak_mb"]), fills, ratio,
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"

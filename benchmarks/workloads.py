@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from app.calendar import Hours, TradingCalendar, TradingDay
 
-_GROUP_ROWS = 65_536
+GROUP_ROWS = 65_536
 
 
 class Workload(NamedTuple):
@@ -42,7 +42,7 @@ def _write(path: Path, columns: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     stamps = pa.array(columns.pop("ts"), pa.int64()).cast(pa.timestamp("ns", "UTC"))
     table = pa.table({"ts": stamps, **columns})
-    pq.write_table(table, path, row_group_size=_GROUP_ROWS, compression="zstd")
+    pq.write_table(table, path, row_group_size=GROUP_ROWS, compression="zstd")
 
 
 def _bars(dice: np.random.Generator, ts: Any) -> dict[str, Any]:

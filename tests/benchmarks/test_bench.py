@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+from datetime import date
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import bench, page
+from benchmarks import comparison as comparison_module
 from benchmarks.charts import bar_chart
 from benchmarks.comparison import Comparison
-from benchmarks.engines import LIMITS, OTHERS, OURS, PEERS, TAPEDECK, Duel, duels
+from benchmarks.engines import LIMITS, OTHERS, OURS, PEERS, TAPEDECK, Duel, Engine, duels
 from benchmarks.environments import PeerMissing, environment, last_error, plain
 from benchmarks.figures import Row, medians, ratios, slower
 from benchmarks.instructions import read_count
 from benchmarks.measured import write
+from benchmarks.parts import PARTS
 from benchmarks.peers.common import Means
-from benchmarks.runs import RunFailed, own_python, run
+from benchmarks.runs import Result, RunFailed, own_python, run
 from benchmarks.strategies.bar_cross import Means as OwnMeans
 from benchmarks.table import table
-from benchmarks.workloads import QUICK, write_w2
+from benchmarks.workloads import QUICK, Workload, write_w2
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -51,6 +57,7 @@ def results(rows: list[Row], missing: dict[str, str] | None = None) -> dict[str,
         "machine": {"cpu": "A <fast> one", "cores": 2, "memory_gb": 24.0},
         "versions": {OURS: {"python": "3.11.7"}},
         "missing": [{"engine": e, "reason": r} for e, r in (missing or {}).items()],
+        "parts": [],
         "medians": found, "ratios": ratios(rows), "rows": rows,
     }  # fmt: skip
 
@@ -150,10 +157,26 @@ def test_the_count_is_read_from_what_valgrind_says() -> None:
 def test_the_table_has_a_line_a_median_and_names_who_is_missing() -> None:
     text = table(results(ROWS, {"other-engine": "not installed: no wheel"}))
     lines = text.splitlines()
-    assert lines[2] == "| W1 | sma | tapedeck | 1,000 (500 to 2,000) | 0.5 | 0.5 | 100 | 7 |  |"
-    assert lines[3] == "| W1 | sma | slow | 100 (100 to 125) | 4 | 5 | 100 | 7 | 10 (4 to 20) |"
+    assert (
+        lines[2]
+        == "| W1 | sma | tapedeck | 1,000 | 1,000 (500 to 2,000) | 0.5 | 0.5 | 100 | 7 |  |"
+    )
+    assert (
+        lines[3]
+        == "| W1 | sma | slow | 1,000 | 100 (100 to 125) | 4 | 5 | 100 | 7 | 10 (4 to 20) |"
+    )
     assert lines[-1] == "- other-engine: not installed: no wheel"
     assert len({line.count("|") for line in lines[:4]}) == 1
+    assert "Not the whole" not in text
+
+
+def test_the_table_says_who_ran_a_part_and_how_much_that_was() -> None:
+    part = {
+        "engine": "slow", "workload": "W1", "items": 196_200, "of": 1_000_000,
+        "part": "the first two years",
+    }  # fmt: skip
+    text = table(results(ROWS) | {"parts": [part]})
+    assert text.endswith("\n\n- slow on W1: the first two years, 196,200 of 1,000,000 items")
 
 
 def test_the_chart_is_svg_with_a_bar_a_median() -> None:
@@ -241,6 +264,49 @@ def test_a_peer_that_fails_is_named_and_left_out(
     found = comparison.results(False, 5)
     assert [entry["engine"] for entry in found["missing"]] == ["backtrader"]
     assert found["rows"] == []
+    assert found["left_out"] == 0
+
+
+def test_the_budget_begins_when_all_is_set_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = iter([1000.0, 1060.5])
+    monkeypatch.setattr(comparison_module, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    comparison = Comparison(tmp_path, tmp_path, budget_s=60)
+    comparison.set_up([])
+    comparison.duel(Duel("W1", "none", LIMITS[0], "none"))  # half a second late: runs nothing
+    assert comparison.results(False, 5, to_come=3)["left_out"] == 4
+
+
+def test_an_interrupted_comparison_keeps_what_it_had(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun: list[str] = []
+
+    def interrupted(engine: Engine, *_: object) -> Result:
+        begun.append(engine.name)
+        if len(begun) == 4:  # warmed, a pair, and this project's half of the next
+            raise KeyboardInterrupt
+        found = row(engine.name, 1, 0.5, 0.5, "none")
+        return Result(found, {"python": "3.11.7"}, None)
+
+    monkeypatch.setattr(bench, "DATA", tmp_path)
+    monkeypatch.setattr(comparison_module, "run", interrupted)
+    monkeypatch.setattr(comparison_module, "prepare", lambda *_: tmp_path)
+    assert bench.main(["--quick", "--workloads", "W1", "--engines", "limit", "--pairs", "5"]) == 130
+    assert "results-quick-so-far.json" in capsys.readouterr().err
+    kept = json.loads((tmp_path / "results-quick-so-far.json").read_text("utf-8"))
+    assert [found["engine"] for found in kept["rows"]] == [OURS, "limit-read"]
+    assert (kept["pairs"], kept["left_out"], len(kept["ratios"])) == (5, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_whole"),
+    [([], True), (["--pairs", "9"], True), (["--pairs", "2"], False), (["--uncut"], False),
+     (["--quick"], False), (["--workloads", "W1"], False)],
+)  # fmt: skip
+def test_only_the_whole_comparison_is_published(arguments: list[str], is_whole: bool) -> None:
+    assert bench.is_whole(bench.read_options(arguments)) == is_whole
 
 
 def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
@@ -292,3 +358,48 @@ def test_pairs_of_real_runs(small: Path) -> None:
     fills = {r["strategy"]: r["fills"] for r in found["medians"]}
     assert fills["slice"] == fills["sma"] > 20  # the same orders, a slice at a time
     assert fills["count"] is None
+
+
+def test_a_peer_keeps_its_other_work_when_one_fails(small: Path) -> None:
+    bad = LIMITS[0]._replace(mode="bad")
+    comparison = Comparison(small, small)
+    for _ in range(2):
+        comparison.duel(Duel("W2", "count", bad, "none"))
+    comparison.duel(Duel("W2", "none", LIMITS[0]._replace(name="limit-read", mode="sort"), "none"))
+    found = comparison.results(True, 1)
+    assert [entry["engine"] for entry in found["missing"]] == ["limit-read"]
+    assert "W2 none: limits: mode is 'bad'" in found["missing"][0]["reason"]
+    assert [r["strategy"] for r in found["rows"]] == ["count"]  # not begun a second time
+
+
+def test_this_project_runs_though_its_peers_are_missing(small: Path) -> None:
+    comparison = Comparison(small, small)
+    comparison.warm(QUICK[1])
+    comparison.alone("W2", ["none"])
+    comparison.alone("W2", ["none"])  # has run since
+    found = comparison.results(True, 1)
+    assert [(r["engine"], r["strategy"]) for r in found["rows"]] == [(OURS, "none")]
+    assert found["ratios"] == []
+
+
+def test_a_part_has_the_first_rows_of_every_file_and_is_named(tmp_path: Path) -> None:
+    days = (date(2024, 3, 5), date(2024, 3, 7))
+    workload = Workload("W2", *days, ("bars_1m",), partial(write_w2, days=days, symbols=2))
+    comparison = Comparison(tmp_path / "data", tmp_path, has_parts=True)
+    comparison.folder.mkdir()
+    comparison.warm(workload)
+    comparison.duel(Duel("W2", "none", LIMITS[0]._replace(runs_part=True), "none"))
+    found = comparison.results(False, 1)
+    assert [(r["engine"], r["items"]) for r in found["rows"]] == [
+        (OURS, 2 * 3 * 390), ("limit-read", 2 * 390)
+    ]  # fmt: skip
+    assert found["parts"] == [
+        {"engine": "limit-read", "workload": "W2", "items": 780, "of": 2340,
+         "part": "the first two days"}
+    ]  # fmt: skip
+    whole, part = (
+        pq.read_table(tmp_path / "data" / name / "bars_1m" / "symbol=S001" / "all.parquet")
+        for name in ("W2", "W2-part")
+    )
+    assert part.equals(whole.slice(0, 390))
+    assert PARTS.keys() == TAPEDECK.work.keys()
