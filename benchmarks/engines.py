@@ -61,7 +61,7 @@ LIMITS = tuple(
     for mode, quick in (("read", ("none",)), ("sort", ()), ("copy", ()))
 )
 # With bar execution off market orders on bars find no price, and ticks are none of its business.
-# zipline-reloaded runs the whole: a bundle of 500 symbols takes as long to make of few rows.
+# zipline-reloaded runs the whole: what its bundle takes goes by symbols more than by rows.
 OTHERS = (
     _peer("nautilus_trader", "run_nautilus.py", _on(_ALL, *_BOTH), "", ("sma",), runs_part=True),
     _peer(
