@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +10,13 @@ import orjson
 from numpy.typing import NDArray
 from starlette.responses import Response
 
-from app.api.columns import item_row
-from app.model import Dictionary, Ints, Items, StreamType, channel_name
+from app.api.columns import item_rows
+from app.model import Ints, Items, StreamType, channel_name, join_items
 from app.times import MINUTE_NS, format_time
 
 if TYPE_CHECKING:
     from app.managers.system_manager import ReplaySession, SessionStatus
-    from app.managers.system_manager.answers import DayRecord, Summary, SymbolSummary
+    from app.managers.system_manager.answers import DayRecord, Summary
     from app.managers.time_manager import View
 
 Moment = Callable[[int], Any]
@@ -127,45 +127,47 @@ def symbol_bodies(
     only: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """The newest of each symbol."""
+    found = {name: one for name, one in summary.symbols.items() if only is None or name in only}
+    bars = _rows(session, StreamType.BAR, {n: s.bar for n, s in found.items()}, summary, moment)
+    trades = _rows(
+        session, StreamType.TRADE, {n: s.trade for n, s in found.items()}, summary, moment
+    )
+    quotes = _rows(
+        session, StreamType.QUOTE, {n: s.quote for n, s in found.items()}, summary, moment
+    )
     return {
-        symbol: _symbol_body(session, symbol, found, summary.words, moment)
-        for symbol, found in summary.symbols.items()
-        if only is None or symbol in only
+        name: {
+            "last": one.last,
+            "bar": bars.get(name),
+            "trade": trades.get(name),
+            "quote": quotes.get(name),
+            "open": one.open,
+            "high": one.high,
+            "low": one.low,
+            "volume": sized(one.volume, session.integral(name, StreamType.BAR)),
+            "bars": one.bars or None,
+            "quality": one.quality,
+            "prev_close": one.prev_close,
+        }
+        for name, one in found.items()
     }
 
 
-def _symbol_body(
-    session: ReplaySession, symbol: str, found: SymbolSummary, words: Dictionary, moment: Moment
-) -> dict[str, Any]:
-    def item(kind: StreamType, items: Items | None) -> dict[str, Any] | None:
-        if items is None or not len(items):
-            return None
-        return _item(kind, items[:1], words, session.integral(symbol, kind), moment)
-
-    whole = session.integral(symbol, StreamType.BAR)
-    return {
-        "last": found.last,
-        "bar": item(StreamType.BAR, found.bar),
-        "trade": item(StreamType.TRADE, found.trade),
-        "quote": item(StreamType.QUOTE, found.quote),
-        "open": found.open,
-        "high": found.high,
-        "low": found.low,
-        "volume": sized(found.volume, whole),
-        "bars": found.bars or None,
-        "quality": found.quality,
-        "prev_close": found.prev_close,
-    }
-
-
-def _item(
-    kind: StreamType, items: Items, words: Dictionary, whole: bool, moment: Moment
-) -> dict[str, Any]:
+def _rows(
+    session: ReplaySession, kind: StreamType, newest: Mapping[str, Items | None],
+    summary: Summary, moment: Moment,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """By symbol its item, of those that have one."""
+    there = {name: items for name, items in newest.items() if items is not None and len(items)}
+    if not there:
+        return {}
+    items = join_items([one[:1] for one in there.values()])
     starts_ns = items["release_ns"].astype(np.int64)
     if kind is StreamType.BAR:
         starts_ns -= items["stream"].astype(np.int64) * MINUTE_NS
-    row = item_row(kind, items, int(starts_ns[0]), words, whole)
-    return row if moment is format_time else row | {"ts": moment(int(starts_ns[0]))}
+    integral = np.array([session.integral(name, kind) for name in there])
+    rows = item_rows(kind, items, starts_ns, summary.words, integral, moment)
+    return dict(zip(there, rows, strict=True))
 
 
 def sized(value: float | None, whole: bool) -> float | int | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from app.api.packing import plain_list
 from app.model import FIELDS, SIZES, TEXTS, Dictionary, Flag, Floats, Ints, Items, StreamType
 from app.times import format_time, format_times
 
@@ -90,32 +92,17 @@ def whole_sizes(column: Floats, integral: Integral) -> Column:
     ]
 
 
-def item_row(
-    kind: StreamType, item: Items, start_ns: int, words: Dictionary, integral: bool
-) -> dict[str, Any]:
-    """One item (an array of one) of a poll as JSON: as ``item_rows``, without the columns."""
-    row: dict[str, Any] = {"ts": format_time(start_ns)}
-    for name, value in zip(FIELDS[kind], item["v"][0].tolist(), strict=False):
-        if name in TEXTS:
-            row[name] = None if value < 0 else words.words[int(value)]
-        elif value != value:
-            row[name] = None
-        else:
-            row[name] = int(value) if name == "minutes" or (integral and name in SIZES) else value
-    if kind is StreamType.BAR:
-        flags = int(item["flags"][0])
-        row |= {name: bool(flags & flag) for name, flag in _BAR_FLAGS.items()}
-    return {name: row[name] for name in ROWS[kind]}
-
-
 def item_rows(
-    kind: StreamType, items: Items, starts_ns: Ints, words: Dictionary, integral: bool
-) -> list[dict[str, Any]]:
-    """The items of a poll as JSON rows; NaN is for the encoder to write as null."""
-    columns: dict[str, Column] = {"ts": format_times(starts_ns)}
+    kind: StreamType, items: Items, starts_ns: Ints, words: Dictionary, integral: Integral,
+    moment: Callable[[int], Any] = format_time,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The items of a poll as plain rows; ``moment`` writes their ``ts``."""
+    same = moment is format_time
+    times = format_times(starts_ns) if same else [moment(ns) for ns in starts_ns.tolist()]
+    columns: dict[str, Column] = {"ts": times}
     columns |= value_columns(kind, items, words, integral)
     names = ROWS[kind]
-    lists = [c if isinstance(c, list) else c.tolist() for c in (columns[n] for n in names)]
+    lists = [c if isinstance(c, list) else plain_list(c) for c in (columns[n] for n in names)]
     return [dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)]
 
 

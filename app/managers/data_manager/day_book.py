@@ -15,7 +15,7 @@ import numpy as np
 from app.calendar import TradingDay
 from app.day_table import Grid
 from app.managers.data_manager.gap_detection import Coverage, expected_minutes, find_gaps
-from app.model import Ints, Items, pick_items
+from app.model import Floats, Ints, Items, pick_items
 from app.times import MINUTE_NS
 
 _EPOCH = date(1970, 1, 1)
@@ -106,25 +106,8 @@ class DayBook:
         begins[1:] = (day[1:] != day[:-1]) | (symbol[1:] != symbol[:-1])
         firsts, group = np.flatnonzero(begins), np.cumsum(begins) - 1
         days, symbols = day[firsts], symbol[firsts].astype(np.int64)
-        self._add_prices(days, symbols, items, firsts, group)
+        self._ohlcv[days, symbols] = add_prices(self._ohlcv[days, symbols], items, firsts, group)
         self._mark(days, symbols, release - MINUTE_NS, part, firsts)
-
-    def _add_prices(
-        self, days: Ints, symbols: Ints, items: Items, firsts: Ints, group: Ints
-    ) -> None:
-        """Runs of rows, each of a symbol and day of its own; row i is of run ``group[i]``."""
-        values: Any = items["v"]
-        rows = self._ohlcv[days, symbols]
-        fresh = np.isnan(rows[:, 0])
-        rows[fresh, :4], rows[fresh, 4] = values[firsts[fresh], :4], 0.0
-        high = np.maximum.reduceat(np.ascontiguousarray(values[:, 1]), firsts)
-        low = np.minimum.reduceat(np.ascontiguousarray(values[:, 2]), firsts)
-        rows[:, 1], rows[:, 2] = np.maximum(rows[:, 1], high), np.minimum(rows[:, 2], low)
-        rows[:, 3] = values[_lasts(firsts, len(items)), 3]
-        # Summed from left to right, from what was there: however the rows were cut into batches.
-        runs = np.concatenate([np.arange(len(days)), group])
-        rows[:, 4] = np.bincount(runs, np.concatenate([rows[:, 4], values[:, 4]]))
-        self._ohlcv[days, symbols] = rows
 
     def _mark(self, days: Ints, symbols: Ints, starts: Ints, part: Ints, firsts: Ints) -> None:
         """Note which minutes are there: starts rise within a run, on the minute grid."""
@@ -135,7 +118,7 @@ class DayBook:
             minutes: Ints = self._minutes_before[parts] + into // MINUTE_NS
             return minutes
 
-        lasts = _lasts(firsts, len(starts))
+        lasts = lasts_of(firsts, len(starts))
         runs = zip(
             days.tolist(), symbols.tolist(), firsts.tolist(), lasts.tolist(),
             minute_of(firsts).tolist(), minute_of(lasts).tolist(), strict=True,
@@ -201,6 +184,24 @@ class DayBook:
         return page is not None and page.packed is not None
 
 
-def _lasts(firsts: Ints, count: int) -> Ints:
+def add_prices(rows: Floats, items: Items, firsts: Ints, group: Ints) -> Floats:
+    """OHLCV, a row a run, with a run of bars each added; bar i is of run ``group[i]``.
+
+    Rows are NaN where nothing was added yet; ``firsts`` are the first bars of the runs.
+    """
+    values: Any = items["v"]
+    fresh = np.isnan(rows[:, 0])
+    rows[fresh, :4], rows[fresh, 4] = values[firsts[fresh], :4], 0.0
+    high = np.maximum.reduceat(np.ascontiguousarray(values[:, 1]), firsts)
+    low = np.minimum.reduceat(np.ascontiguousarray(values[:, 2]), firsts)
+    rows[:, 1], rows[:, 2] = np.maximum(rows[:, 1], high), np.minimum(rows[:, 2], low)
+    rows[:, 3] = values[lasts_of(firsts, len(items)), 3]
+    # Summed from left to right, from what was there: however the rows were cut into batches.
+    runs = np.concatenate([np.arange(len(rows)), group])
+    rows[:, 4] = np.bincount(runs, np.concatenate([rows[:, 4], values[:, 4]]))
+    return rows
+
+
+def lasts_of(firsts: Ints, count: int) -> Ints:
     """The last row of each run of ``count`` rows in all."""
     return np.append(firsts[1:], count) - 1

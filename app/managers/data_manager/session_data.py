@@ -45,10 +45,26 @@ class _Rows(NamedTuple):
     high: int
 
 
+class _Part:
+    """Rows as they came; their times are put in one piece for whoever searches them."""
+
+    __slots__ = ("_release_ns", "items")
+
+    def __init__(self, items: Items) -> None:
+        self.items = items
+        self._release_ns: Ints | None = None
+
+    @property
+    def release_ns(self) -> Ints:
+        if self._release_ns is None:
+            self._release_ns = np.ascontiguousarray(self.items["release_ns"])
+        return self._release_ns
+
+
 class StreamColumns:
     """The rows of one stream, rising in time. One writer; any readers.
 
-    What is appended waits as it came, and is made one array when somebody reads: at speed 0
+    What is appended waits as it came, and is made one array when somebody reads many: at speed 0
     most days are gone before anybody does. Rows given are never written again.
     """
 
@@ -56,7 +72,7 @@ class StreamColumns:
         self._keep_rows = keep_rows
         self.cut_ns: int | None = None  # rows before it are gone, because there were too many
         self._rows = _Rows(np.empty(0, np.int64), empty_items(), 0, 0)
-        self._fresh: deque[Items] = deque()  # not yet in ``_rows``
+        self._fresh: deque[_Part] = deque()  # not yet in ``_rows``
         self._fresh_rows = 0
         self._kept_from = (0, 0)
         self._joining = Lock()
@@ -64,11 +80,11 @@ class StreamColumns:
     def append(self, items: Items, keep_from_ns: int, now_ns: int) -> None:
         """Add rows. Those before ``keep_from_ns``, or beyond the bound, may go."""
         with self._joining:
-            self._fresh.append(items)
+            self._fresh.append(_Part(items))
             self._fresh_rows += len(items)
             self._kept_from = keep_from_ns, now_ns
-            while len(self._fresh) > 1 and self._fresh[0]["release_ns"][-1] < keep_from_ns:
-                self._fresh_rows -= len(self._fresh.popleft())
+            while len(self._fresh) > 1 and self._fresh[0].items["release_ns"][-1] < keep_from_ns:
+                self._fresh_rows -= len(self._fresh.popleft().items)
             bounded = self._keep_rows is not None and self._fresh_rows > self._keep_rows
             if bounded or len(self._fresh) > _MOST_PARTS:
                 self._join()
@@ -83,9 +99,16 @@ class StreamColumns:
     def _join(self) -> None:
         """Under the lock."""
         if self._fresh:
-            self._add(join_items(list(self._fresh)), *self._kept_from)
+            self._add(join_items([part.items for part in self._fresh]), *self._kept_from)
             self._fresh.clear()
             self._fresh_rows = 0
+
+    def _parts(self) -> list[tuple[Ints, Items]]:
+        """Times and rows, oldest first, not joined."""
+        with self._joining:
+            release, items, low, high = self._rows
+            fresh = [(part.release_ns, part.items) for part in self._fresh]
+        return [(release[low:high], items[low:high]), *fresh] if high > low else fresh
 
     def _add(self, items: Items, keep_from_ns: int, now_ns: int) -> None:
         release, store, low, high = self._rows
@@ -124,6 +147,26 @@ class StreamColumns:
         shown.flags.writeable = False
         return shown
 
+    def released(self, bounds_ns: Ints) -> list[Items]:
+        """Rows released after the first of two times and not after the second, of a stream that
+        keeps them; in parts that have some."""
+        found = []
+        for release, items in self._parts():
+            first, last = release.searchsorted(bounds_ns, "right").tolist()
+            if first < last:
+                found.append(items[first:last])
+            if last < len(items):
+                break
+        return found
+
+    def newest(self, now_ns: int, from_ns: int) -> Items | None:
+        """The last row that ``visible`` shows; None for none."""
+        for release, items in reversed(self._parts()):
+            last = int(release.searchsorted(now_ns, "right"))
+            if last:
+                return items[last - 1 : last] if release[last - 1] >= from_ns else None
+        return None
+
 
 class SessionMetrics(NamedTuple):
     """A symbol's running day at one view: of its regular 1m bars; None before the first."""
@@ -149,6 +192,7 @@ class SessionData:
         self._keep_days = keep_days
         self.keep_ticks = keep_ticks
         self._columns: dict[Stream, StreamColumns] = {}
+        self.edits = 0  # rows that came otherwise than in the order of time
         self._grid = Grid(time_manager.days)
 
     # -- written by the coordinator ------------------------------------------------
@@ -175,6 +219,7 @@ class SessionData:
         stream = Stream(symbol, StreamType.BAR, interval_min)
         self.add_stream(stream)
         self.append(stream, item)
+        self.edits += 1
 
     # -- read by anyone --------------------------------------------------------------
 
@@ -220,6 +265,21 @@ class SessionData:
             return empty_items()
         begin_ns, _ = self._time.span_ns(view.day)
         return columns.visible(view.now_ns, begin_ns + 1)
+
+    def columns(self, stream: Stream) -> StreamColumns | None:
+        """The rows of a stream, for whoever asks for many streams at one view."""
+        return self._columns.get(stream)
+
+    def newest(self, stream: Stream, view: View) -> Items | None:
+        """The last row that ``visible`` shows, of ticks that ``today`` does; None for none."""
+        columns = self._columns.get(stream)
+        if columns is None:
+            return None
+        day = max(0, view.day - self._kept(stream))
+        from_ns = self._time.days[day].first_ns
+        if stream.type is not StreamType.BAR:
+            from_ns = self._time.span_ns(view.day)[0] + 1
+        return columns.newest(view.now_ns, from_ns)
 
     def regular_bars(self, symbol: str, view: View) -> tuple[Items, Ints]:
         """The running day's regular 1m bars and their starts."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import date
+from threading import Lock
 
 import numpy as np
 
 from app.day_table import Grid
+from app.feed.queues import BEFORE_ALL_NS
+from app.managers.data_manager.day_board import DayBoard, Newest
 from app.managers.data_manager.day_book import DayBook, SymbolDay
 from app.managers.data_manager.gap_detection import coverage
+from app.managers.data_manager.intake import AUCTION_GRACE_NS
 from app.managers.data_manager.session_data import SessionData
 from app.managers.system_manager.answers import (
     Answer,
@@ -35,10 +40,13 @@ from app.trading.adjust import Split, adjust_splits
 
 _DAY_MIN = 1440
 _TRADES_BACK = 256
+_BOARDS = 8  # that are kept, of different symbols
+_NO_PRICES = (None, None, None, None)
+Prices = tuple[float, float, float, float] | tuple[None, None, None, None]
 
 
 class SessionReader:
-    """Stateless: holds what it reads, and takes a view for every answer."""
+    """Thread-safe: holds what it reads, and takes a view for every answer."""
 
     def __init__(
         self, time_manager: TimeManager, data: SessionData, book: DayBook, words: Dictionary,
@@ -46,43 +54,94 @@ class SessionReader:
     ) -> None:  # fmt: skip
         self._time, self._data, self._book = time_manager, data, book
         self._words = words
-        self._integral = integral
+        self._integral = {(s.symbol, s.type): whole for s, whole in integral.items()}
+        for stream, whole in integral.items():
+            if stream.type is StreamType.TRADE:  # its bars are made of them, where it has no own
+                self._integral.setdefault((stream.symbol, StreamType.BAR), whole)
+        ticks = {s.symbol for s in integral if s.type is not StreamType.BAR}
+        self._with_ticks = [symbol in ticks for symbol in data.symbols]
         self._splits = tuple(splits)
         self.grid = Grid(time_manager.days)
+        self._looking = Lock()
+        self._boards: OrderedDict[tuple[str, ...], DayBoard] = OrderedDict()
+        self._closes: tuple[int, int, list[float | None]] = (-1, BEFORE_ALL_NS, [])
 
     def integral(self, symbol: str, kind: StreamType) -> bool:
         """Whether sizes of a symbol's stream are whole numbers at their source."""
-        own = self._integral.get(Stream(symbol, kind, 1 if kind is StreamType.BAR else 0))
-        if own is None and kind is StreamType.BAR:
-            own = self._integral.get(Stream(symbol, StreamType.TRADE))  # its bars are made of them
-        return bool(own)
+        return self._integral.get((symbol, kind), False)
 
     def summary(self, symbols: Sequence[str] | None) -> Summary:
         """The newest of each symbol, all at one view."""
-        view = self._time.view
-        names = self._data.symbols if symbols is None else symbols
-        found = {name: self._symbol_summary(name, view) for name in names}
+        names = self._data.symbols if symbols is None else tuple(symbols)
+        numbers = [self._check(name) for name in names]
+        with self._looking:
+            view = self._time.view
+            newest = self._board(names).look(view)
+            closes = self._prev_closes(view)
+        bars = [newest.bars[i : i + 1] if there else None for i, there in enumerate(newest.there)]
+        found = {
+            name: SymbolSummary(
+                last, bar, None, None, o, h, low, v, count, quality, closes[number]
+            )
+            for name, number, last, bar, (o, h, low, v), count, quality in zip(
+                names, numbers, _lasts(newest), bars, _prices(newest), newest.counts.tolist(),
+                newest.qualities, strict=True,
+            )
+        }  # fmt: skip
+        for name, number in zip(names, numbers, strict=True):
+            if self._with_ticks[number]:
+                found[name] = self._with_newest_ticks(name, found[name], view)
         return Summary(view, found, self._words)
 
-    def _symbol_summary(self, symbol: str, view: View) -> SymbolSummary:
-        self._check(symbol)
-        bar = _last(self._data.visible(Stream(symbol, StreamType.BAR, 1), view))
-        trades = self._data.today(Stream(symbol, StreamType.TRADE), view)
-        quote = _last(self._data.today(Stream(symbol, StreamType.QUOTE), view))
-        day = self._data.get_session_metrics(symbol, view)
-        return SymbolSummary(
-            _last_price(bar, trades), bar, _last(trades), quote,
-            day.open, day.high, day.low, day.volume, day.bars, day.quality,
-            self._prev_close(symbol, view),
-        )  # fmt: skip
+    def _with_newest_ticks(self, symbol: str, found: SymbolSummary, view: View) -> SymbolSummary:
+        trade = self._data.newest(Stream(symbol, StreamType.TRADE), view)
+        quote = self._data.newest(Stream(symbol, StreamType.QUOTE), view)
+        last = found.last
+        if trade is not None:
+            last = _last_price(found.bar, self._newest_eligible(symbol, trade, view))
+        return found._replace(last=last, trade=trade, quote=quote)
+
+    def _newest_eligible(self, symbol: str, newest: Items, view: View) -> np.void | None:
+        if newest["flags"][0] & Flag.LAST:
+            found: np.void = newest[0]
+            return found
+        return _last_eligible(self._data.today(Stream(symbol, StreamType.TRADE), view))
+
+    def _board(self, names: tuple[str, ...]) -> DayBoard:
+        """Of those that were asked for last some are kept; under the lock."""
+        board = self._boards.pop(names, None)
+        if board is None:
+            board = DayBoard(self._time, self._data, names)
+        self._boards[names] = board
+        while len(self._boards) > _BOARDS:
+            self._boards.popitem(last=False)
+        return board
 
     def _check(self, symbol: str) -> int:
         if symbol not in self._data.numbers:
             self._data.find(symbol, StreamType.BAR, 1)
         return self._data.numbers[symbol]
 
-    def _prev_close(self, symbol: str, view: View) -> float | None:
-        number = self._data.numbers[symbol]
+    def _prev_closes(self, view: View) -> list[float | None]:
+        """By number of the symbol; kept while time cannot change them. Under the lock."""
+        day, settled_ns, closes = self._closes
+        if day == view.day and view.now_ns >= settled_ns:
+            return closes
+        closes = [self._prev_close(number, view) for number in range(len(self._data.symbols))]
+        settled_ns = self._settled_ns(view.day)
+        if view.digest and view.now_ns >= settled_ns:
+            self._closes = view.day, settled_ns, closes
+        return closes
+
+    def _settled_ns(self, day: int) -> int:
+        """From when on within a day its previous closes stay as they are."""
+        end_ns = self._time.days[day].end_ns
+        known = [s.from_ns for s in self._splits if s.from_ns - 1 <= end_ns]
+        known += [one.close_ns + AUCTION_GRACE_NS for one in self._time.days[:day]]
+        known += [one.end_ns for one in self._time.days[:day]]
+        return max(known, default=BEFORE_ALL_NS)
+
+    def _prev_close(self, number: int, view: View) -> float | None:
         for day in range(view.day - 1, -1, -1):
             if self._book.has(day):
                 official = self._book.official_close(day, number, view.now_ns)
@@ -213,13 +272,20 @@ class SessionReader:
         )
 
 
-def _last(items: Items) -> Items | None:
-    return items[-1:] if len(items) else None
+def _lasts(newest: Newest) -> list[float | None]:
+    """By symbol the close of the newest bar."""
+    closes = newest.bars["v"][:, 3].tolist()
+    return [close if there else None for close, there in zip(closes, newest.there, strict=True)]
 
 
-def _last_price(bar: Items | None, trades: Items) -> float | None:
+def _prices(newest: Newest) -> list[Prices]:
+    """By symbol: open, high, low and volume; None before the first regular bar."""
+    rows = newest.ohlcv[:, [0, 1, 2, 4]].tolist()
+    return [(o, h, low, v) if o == o else _NO_PRICES for o, h, low, v in rows]
+
+
+def _last_price(bar: Items | None, trade: np.void | None) -> float | None:
     """The close of the newest bar, or the newest eligible trade where that is not older."""
-    trade = _last_eligible(trades)
     if bar is None:
         return None if trade is None else float(trade["v"][0])
     if trade is not None and trade["release_ns"] >= bar["release_ns"][0]:
@@ -229,9 +295,6 @@ def _last_price(bar: Items | None, trades: Items) -> float | None:
 
 def _last_eligible(trades: Items) -> np.void | None:
     high = len(trades)
-    if high and trades["flags"][-1] & Flag.LAST:
-        newest: np.void = trades[-1]
-        return newest
     while high > 0:
         low = max(0, high - _TRADES_BACK)
         found = np.flatnonzero(trades["flags"][low:high] & Flag.LAST)
