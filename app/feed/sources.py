@@ -53,6 +53,7 @@ class ParquetCandleSource:
     row groups until it has ``read_rows`` rows (``rows`` where not told); a batch has at most
     ``rows``: what is read is in memory, so it goes out in as few batches as that allows. Of a
     row group of more than ``part_rows`` no more than that is held: it is read again for the rest.
+    The first batch has at most ``first_rows``: nobody waits until more is worked off.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ParquetCandleSource:
         rows: int = 16_384,
         read_rows: int | None = None,
         part_rows: int = 1 << 20,
+        first_rows: int = 1 << 20,
         words: Dictionary | None = None,
         pool: Executor | None = None,
     ) -> None:
@@ -75,6 +77,7 @@ class ParquetCandleSource:
         self._rows = rows
         self._read_rows = rows if read_rows is None else read_rows
         self._part_rows = part_rows
+        self._batch_rows = min(rows, first_rows)  # of the next batch, at most
         self._pool = pool
         self._pieces = [
             piece
@@ -203,8 +206,8 @@ class ParquetCandleSource:
 
     def _cut(self) -> Batch:
         items, sequence, through_ns, latest_ns, following, offset = self._last
-        low, high = self._at, min(self._at + self._rows, len(items))
-        self._at = high
+        low, high = self._at, min(self._at + self._batch_rows, len(items))
+        self._at, self._batch_rows = high, self._rows
         self._ended = high >= len(items) and following >= len(self._pieces)
         through = END_NS if self._ended else int(through_ns[high])
         cut = None if sequence is None else sequence[low:high]

@@ -213,17 +213,20 @@ class Feeding:
     # -- backpressure ------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        """Whether more rows may be queued: below the bound, or as far as the merge needs them."""
+        """Whether the catalog's next rows may be queued: below the bound, or as far as the merge
+        needs them.
+
+        Before the first rows are merged only these: everybody waits for the first slice.
+        """
         with self._lock:
-            return self._has_room()
+            return self._has_room() if self.merger.merged_rows else self._needs_rows()
 
     def _has_room(self) -> bool:
+        return self.merger.queued_rows < self.most_rows or self._needs_rows()
+
+    def _needs_rows(self) -> bool:
         needed_ns = max(self.needed_ns, self.merger.merged_through_ns)
-        return (
-            self._closed
-            or self.merger.queued_rows < self.most_rows
-            or self.merger.source_horizon_ns <= needed_ns
-        )
+        return self._closed or self.merger.source_horizon_ns <= needed_ns
 
     @property
     def all_read(self) -> bool:

@@ -77,6 +77,7 @@ class Merger:
         self.delivered: dict[Stream, int] = {}
         self.merged_through_ns = BEFORE_ALL_NS
         self.queued_rows = 0
+        self.merged_rows = 0
         self._ordered: list[StreamQueue] = []
         self._through = np.empty(0, np.int64)
         self._horizon_ns: int | None = None  # until one of them changes
@@ -157,7 +158,9 @@ class Merger:
             through = min(through, *ends)
         merge = Merge(self._ordered, through)
         self.merged_through_ns = max(self.merged_through_ns, through)
-        self.queued_rows -= sum(len(items) for _, items in merge.parts)
+        merged = sum(len(items) for _, items in merge.parts)
+        self.queued_rows -= merged
+        self.merged_rows += merged
         return merge
 
     def count_delivered(self, parts: list[tuple[Stream, Items]]) -> None:

@@ -26,6 +26,8 @@ from app.trading.adjust import Split, split_table
 # Rows of all streams together that are read ahead of the merge, where row groups are larger.
 _HELD_ROWS = 3_000_000
 _LEAST_PART_ROWS = 1024
+_FIRST_ROWS = 65_536  # of all streams, that are worked off before more of any
+_LEAST_FIRST_ROWS = 64
 
 
 class Start(NamedTuple):
@@ -94,11 +96,12 @@ class SessionBuilder:
         rows = self._defaults.read_rows
         read_rows = max(1, min(rows, per_stream))
         part_rows = max(_LEAST_PART_ROWS, _HELD_ROWS // len(config.streams))
+        first_rows = max(_LEAST_FIRST_ROWS, _FIRST_ROWS // len(config.streams))
         return [
             ParquetCandleSource(
                 self._catalog, stream, config.from_ns(stream), config.reads_until_ns(stream),
                 rows=min(rows, part_rows), read_rows=read_rows, part_rows=part_rows,
-                words=words, pool=pool,
+                first_rows=first_rows, words=words, pool=pool,
             )
             for stream in config.streams
         ]  # fmt: skip
