@@ -43,6 +43,28 @@ def test_when_somebody_reads_changes_nothing(
         assert _shown(seldom, now, last - kept) == _shown(always, now, last - kept)
 
 
+@given(parts=_parts, kept=st.integers(0, 200), now=st.integers(0, 400), span=st.integers(0, 60))
+def test_what_was_released_and_the_newest_row_are_as_visible_shows_them(
+    parts: list[tuple[int, bool]], kept: int, now: int, span: int
+) -> None:
+    columns, last = StreamColumns(), 0
+    for count, read in parts:
+        columns.append(bar_items(list(range(last + 1, last + count + 1))), last + count - kept, 0)
+        last += count
+        if read:
+            columns.visible(last, 0)
+    since = max(now - span, last - kept)
+    released = [
+        int(t)
+        for part in columns.released(np.array([since, max(since, now)]))
+        for t in part["release_ns"]
+    ]
+    newest = columns.newest(now, last - kept)
+    shown = _shown(columns, now, last - kept)
+    assert released == [t for t in shown if t > since]
+    assert shown[-1:] == ([] if newest is None else newest["release_ns"].tolist())
+
+
 def test_rows_that_were_given_are_never_written_again() -> None:
     columns = StreamColumns()
     columns.append(bar_items([1, 2, 3]), 0, 3)

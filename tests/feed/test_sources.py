@@ -64,6 +64,20 @@ def test_batches_of_any_size_give_the_same_rows(
         assert all(b.complete_through_ns < END_NS for b in batches[:-1])
 
 
+@pytest.mark.parametrize("first_rows", [1, 5, 30])
+@pytest.mark.parametrize("stream", [BARS, TRADES])
+def test_a_small_first_batch_gives_the_same_rows(
+    catalog: Catalog, stream: Stream, first_rows: int
+) -> None:
+    reference = _all(catalog, stream, *ALWAYS, 20)
+    source = ParquetCandleSource(catalog, stream, *ALWAYS, rows=20, first_rows=first_rows)
+    batches = asyncio.run(collect(source))
+    assert len(batches[0].items) <= first_rows
+    assert len(batches) > len(reference) - (first_rows >= 20)
+    assert _starts(batches) == _starts(reference)
+    assert batches[-1].complete_through_ns == END_NS
+
+
 @pytest.mark.parametrize("rows", [1, 7, 64])
 def test_a_range_is_cut_by_start_with_its_end_outside(catalog: Catalog, rows: int) -> None:
     low, high = OPEN_NS + 3 * MINUTE_NS, OPEN_NS + 2 * DAY_NS + 5 * MINUTE_NS
