@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.managers.time_manager import View
 
 _MOST = 32  # different answers that are kept
-_INLINE = 100  # symbols: more are read on a thread, so that others are not kept waiting
+_INLINE = 1000  # symbols (7 ms): more are read on a thread, so that others are not kept waiting
 
 
 class _Made(NamedTuple):

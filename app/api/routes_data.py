@@ -7,6 +7,7 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import orjson
 from fastapi import FastAPI, Path, Query
 from pydantic import AfterValidator
 from starlette.requests import Request
@@ -15,7 +16,8 @@ from starlette.responses import Response
 from app.api.answers import OrjsonResponse, gap_bodies, maybe
 from app.api.answers import day_text as text_of_day
 from app.api.auth import PREFIX
-from app.api.columns import arrow_stream, item_rows, item_table
+from app.api.bar_texts import BarTexts, rows_text
+from app.api.columns import arrow_stream, item_table
 from app.api.data_views import DataViews
 from app.api.documents import ARROW, answers, with_arrow
 from app.api.problems import UnavailableError
@@ -123,6 +125,7 @@ def add_data_routes(app: FastAPI, services: Services) -> None:
 
 def add_item_routes(app: FastAPI, services: Services) -> None:
     """Lists of bars, trades and quotes; JSON or Arrow."""
+    texts = BarTexts()
 
     @app.get(
         PREFIX + "/session/data/{symbol:path}/bars", response_model=Bars, tags=["data"],
@@ -136,7 +139,9 @@ def add_item_routes(app: FastAPI, services: Services) -> None:
         since_ns, on_day = _since(since), _day(day)
         session = await services.polled(request, after, wait_s)
         answer = session.bars(symbol, interval, limit, since_ns, on_day, adjust is not None)
-        return await _answer(request, answer, interval)
+        plain = adjust is None and len(answer.items) <= _INLINE and not wants_arrow(request)
+        rows = texts.rows(session.id, answer) if plain else None
+        return await _answer(request, answer, interval, rows)
 
     @app.get(
         PREFIX + "/session/data/{symbol:path}/trades", response_model=Trades, tags=["data"],
@@ -224,25 +229,29 @@ def _stamps(view: View) -> dict[str, str]:
     }
 
 
-async def _answer(request: Request, answer: Answer, interval: str | None = None) -> Response:
+async def _answer(
+    request: Request, answer: Answer, interval: str | None = None, rows: bytes | None = None
+) -> Response:
     arrow = wants_arrow(request)
-    if len(answer.items) <= _INLINE:
-        return _encode(answer, interval, arrow)
-    return await asyncio.to_thread(_encode, answer, interval, arrow)
+    if rows is not None or len(answer.items) <= _INLINE:
+        return _encode(answer, interval, arrow, rows)
+    return await asyncio.to_thread(_encode, answer, interval, arrow, None)
 
 
-def _encode(answer: Answer, interval: str | None, arrow: bool) -> Response:
+def _encode(answer: Answer, interval: str | None, arrow: bool, rows: bytes | None) -> Response:
+    """``rows`` are the items as JSON, where they are known."""
     kind = answer.stream.type
-    parts = (kind, answer.items, answer.starts_ns, answer.words, answer.integral)
     head: dict[str, Any] = {"symbol": answer.stream.symbol}
     if interval is not None:
         head["interval"] = interval
     head["time"] = format_time(answer.view.now_ns)
     headers = _stamps(answer.view)
     if arrow:
-        data = arrow_stream(item_table(*parts), head | {k.lower(): v for k, v in headers.items()})
+        table = item_table(kind, answer.items, answer.starts_ns, answer.words, answer.integral)
+        data = arrow_stream(table, head | {k.lower(): v for k, v in headers.items()})
         return Response(data, 200, headers, ARROW)
-    return OrjsonResponse(head | {kind.value: item_rows(*parts)}, 200, headers)
+    rows = rows_text(answer) if rows is None else rows
+    return OrjsonResponse(head | {kind.value: orjson.Fragment(rows)}, 200, headers)
 
 
 def wants_arrow(request: Request) -> bool:
