@@ -106,6 +106,21 @@ def test_rows_that_are_wrong_are_named(
         coordinator.feed_data_list("AAA", TRADE, np.zeros(3))  # type: ignore[arg-type]
 
 
+def test_before_the_first_slice_the_catalog_is_read_as_far_as_it_needs(parts: Parts) -> None:
+    coordinator = parts[0]
+    for symbol in SYMBOLS:
+        coordinator.register_stream(symbol, BAR)
+    coordinator.feed_data_list("AAA", BAR, session_bars(DAY2, range(10)))
+    assert coordinator.has_room(), "the other one is needed"
+    coordinator.feed_data_list("BBB", BAR, session_bars(DAY2, range(10)))
+    assert not coordinator.has_room()
+    coordinator.feed_data_list("AAA", BAR, session_bars(DAY2, range(10, 20)))  # a program may
+    merged = iter(coordinator.get_merged_stream())
+    coordinator.start_worker()
+    assert next(merged).time_ns == OPEN + MINUTE
+    assert coordinator.has_room()
+
+
 def test_only_1m_bars_trades_and_quotes_are_inputs(parts: Parts) -> None:
     coordinator = parts[0]
     with pytest.raises(RequestError, match="bars of 5 minutes cannot be fed"):

@@ -62,6 +62,7 @@ class DayBoard:
         state = (view.epoch, view.day, self._data.edits)
         if state != self._state or view.now_ns < self._seen_ns:
             self._begin(view)
+        self._state = None  # until all of it is added
         self._add(view)
         # Before the first view look-back is still being loaded: it is looked at again.
         self._state, self._seen_ns = (state if view.digest else None), view.now_ns
