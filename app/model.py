@@ -218,6 +218,14 @@ class Slice(NamedTuple):
     items: Items
 
 
+class Block(NamedTuple):
+    """Consecutive slices as they were merged, ahead of the clock, of any days."""
+
+    times_ns: Ints  # one a slice, rising
+    bounds: Ints  # len(times_ns) + 1; slice i is items[bounds[i]:bounds[i + 1]]
+    items: Items
+
+
 class Window(NamedTuple):
     """A run of consecutive slices of one trading day, as one vector."""
 
@@ -227,6 +235,8 @@ class Window(NamedTuple):
     times_ns: Ints  # one a slice, rising
     bounds: Ints  # len(times_ns) + 1; slice i is items[bounds[i]:bounds[i + 1]]
     items: Items
+    block: Block | None = None  # what it was cut of, for work that is cheaper done for many windows
+    at: int = 0  # its first slice there
 
     @property
     def last_seq(self) -> int:

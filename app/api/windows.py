@@ -28,6 +28,7 @@ def cut(window: Window, first: int, last: int) -> Window:
         times_ns=window.times_ns[first:last],
         bounds=window.bounds[first : last + 1] - low,
         items=window.items[low:high],
+        at=window.at + first,
     )
 
 
@@ -56,6 +57,7 @@ def join(windows: list[Window]) -> Window:
         times_ns=np.concatenate([w.times_ns for w in windows]),
         bounds=np.concatenate([*bounds, offsets[-1:]]),
         items=np.concatenate([w.items for w in windows]),
+        block=None,
     )
 
 

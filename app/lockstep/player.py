@@ -117,7 +117,7 @@ class StrategyPlayer:
         stage.enter()
         if lane.on_slice is None:  # then all that was sent is for its callbacks by row
             rows = LaneSlab(lane.interest, RawRows(items, _ONE_SLICE, stage.grid))
-            rows.events, rows.kinds = make_events(items, stage.run.symbols, stage.grid)
+            rows.events, _, rows.kinds = make_events(items, stage.run.symbols, stage.grid)
             rows.edges = [0, len(items)]
             lane.give(rows, 0)
             return

@@ -11,7 +11,7 @@ import numpy as np
 from app.errors import StreamClosedError
 from app.feed.queues import BEFORE_ALL_NS, Merge, StreamQueue
 from app.feed.sources import END_NS
-from app.model import Ints, Items, Stream, empty_items
+from app.model import Block, Ints, Items, Stream, empty_items
 
 CHUNK_ROWS = 262_144
 
@@ -25,6 +25,7 @@ class Chunk:
         edges = np.flatnonzero(release[1:] != release[:-1]) + 1
         self.bounds: Ints = np.concatenate(([0], edges, [len(items)])) if len(items) else edges
         self.times_ns: Ints = np.ascontiguousarray(release[self.bounds[:-1]])
+        self.block = Block(self.times_ns, self.bounds, items)
         self.at = 0
 
     @property

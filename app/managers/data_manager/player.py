@@ -263,7 +263,9 @@ class Player:
         low, bounds = int(chunk.bounds[chunk.at]), chunk.bounds[chunk.at : end + 1]
         items = chunk.items[low : int(bounds[-1])]
         times_ns = chunk.times_ns[chunk.at : end]
-        window = Window(view.epoch, view.day, view.seq + 1, times_ns, bounds - low, items)
+        window = Window(
+            view.epoch, view.day, view.seq + 1, times_ns, bounds - low, items, chunk.block, chunk.at
+        )
         if times_ns[0] <= view.now_ns:
             raise AssertionError(f"a slice of {times_ns[0]} ns came behind now, {view.now_ns} ns")
         self._digest.add(items)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.model import Items
+from app.model import Block, Items, Window
 from app.trading.bus import Phase
 from app.trading.context import Close, CorporateAction
 from app.trading.data_events import MarketEvent
@@ -105,6 +105,14 @@ class A(Strategy):
     def on_timer(self, ctx, name): self.look(ctx, name)
 """
 )
+BY_ROW = "\n".join(line for line in TRACER.splitlines() if "on_slice" not in line)
+
+
+def cut(whole: Window, low: int, high: int) -> Window:
+    """Some slices of a window."""
+    first, last = whole.bounds[low], whole.bounds[high]
+    bounds = whole.bounds[low : high + 1] - first
+    return Window(1, whole.day, 1, whole.times_ns[low:high], bounds, whole.items[first:last])
 
 
 def random_rows(seed: int) -> Items:
@@ -126,18 +134,32 @@ def random_rows(seed: int) -> Items:
     return in_order(rows)
 
 
-def trace(folder: Path, items: Items, cuts: list[int], ids: tuple[str, ...]) -> tuple[Any, ...]:
-    """All events but their wall times, and what each strategy saw; windows end at the cuts."""
+def trace(
+    folder: Path, items: Items, cuts: list[int], ids: tuple[str, ...], source: str = TRACER,
+    blocks: int = 0,
+) -> tuple[Any, ...]:  # fmt: skip
+    """All events but their wall times, and what each strategy saw; windows end at the cuts.
+
+    With ``blocks`` so many windows are parts of one.
+    """
     stage = Stage(["AAA", "BBB", "CCC"])
     sections = [section(i, symbols=["AAA", "BBB"] if i == "one" else None) for i in ids]
-    runner = make(stage, folder, dict.fromkeys(ids, TRACER), *sections)
+    runner = make(stage, folder, dict.fromkeys(ids, source), *sections)
     stage.attach(Broker.from_config(None, stage.bus))
     stage.start()
     stage.market.add([items])
-    times = np.unique(items["release_ns"])
-    for low, high in pairwise(sorted({0, len(times), *(c for c in cuts if c < len(times))})):
-        inside = (items["release_ns"] >= times[low]) & (items["release_ns"] <= times[high - 1])
-        stage.engine.on_window(window([items[inside]]))
+    count = len(np.unique(items["release_ns"]))
+    edges = sorted({0, count, *(c for c in cuts if c < count)})
+    whole = window([items])
+    for place, (low, high) in enumerate(pairwise(edges)):
+        one = cut(whole, low, high)
+        if blocks:
+            first = place // blocks * blocks
+            of = cut(whole, edges[first], edges[min(first + blocks, len(edges) - 1)])
+            if place == first:
+                block = Block(of.times_ns, of.bounds, of.items)
+            one = one._replace(block=block, at=low - edges[first])
+        stage.engine.on_window(one)
     stage.end()
     events = [msgspec.structs.replace(e, ts_created_ns=0) for e in stage.seen.events]
     events = [e for e in events if not isinstance(e, BacktestStartEvent)]
@@ -152,6 +174,25 @@ def test_where_windows_are_cut_changes_nothing(seed: int, cuts: list[int]) -> No
         whole = trace(Path(folder), items, [], ("one", "two"))
         assert trace(Path(folder), items, cuts, ("one", "two")) == whole
         assert trace(Path(folder), items, list(range(100)), ("one", "two")) == whole
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.integers(0, 2**16), st.lists(st.integers(1, 60), max_size=8), st.integers(0, 4),
+    st.sampled_from([1, 4, 100]),
+)  # fmt: skip
+def test_slabs_across_windows_change_nothing(
+    seed: int, cuts: list[int], blocks: int, rows: int
+) -> None:
+    """Alone and by row only, or among others, slice by slice."""
+    items = random_rows(seed)
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        among = trace(Path(folder), items, [], ("one", "two"), BY_ROW)
+        patch.setattr("app.trading.services.strategy.slabs.ROWS", rows)
+        again = trace(Path(folder), items, cuts, ("one", "two"), BY_ROW, blocks)
+        assert again == among
+        alone = trace(Path(folder), items, cuts, ("one",), BY_ROW, blocks)
+        assert alone[1]["one"] == among[1]["one"]
 
 
 @settings(max_examples=10, deadline=None)
@@ -195,6 +236,24 @@ def test_slabs_are_made_once_for_a_window(tmp_path: Path, monkeypatch: pytest.Mo
     # Two slices of two rows each; then one with more rows than a slab.
     assert [(slab.low, slab.high) for slab in made][:3] == [(0, 2), (2, 4), (4, 6)]
     assert len(made) == len({id(slab) for slab in made}) <= 6
+
+
+def test_a_slab_serves_all_windows_of_a_block(tmp_path: Path) -> None:
+    """Windows of one slice, as a session that is stepped has them, cost no slab each."""
+    stage = Stage()
+    runner = make(
+        stage, tmp_path, HEAD + "class A(Strategy):\n"
+        "    def on_start(self, ctx): self.seen = []\n"
+        "    def on_bar(self, ctx, bar): self.seen.append((ctx.now_ns, bar.close))\n"
+    )  # fmt: skip
+    stage.start()
+    whole = window([bar(0, minute(i), 1, 9, 1, i + 1) for i in range(4)])
+    block, slabs = Block(whole.times_ns, whole.bounds, whole.items), set()
+    for at in range(4):
+        stage.engine.on_window(cut(whole, at, at + 1)._replace(block=block, at=at))
+        slabs.add(runner._slab)
+    assert strategy(runner).seen == [(minute(i + 1), i + 1.0) for i in range(4)]
+    assert len(slabs) == 1
 
 
 def test_a_run_stops_after_the_slice_that_published(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -146,14 +147,16 @@ class Lane:
             raise self.failure(error) from error
 
     def _give_rows(self, rows: LaneSlab, low: int, high: int) -> None:
-        ctx, handlers, kinds = self.ctx, self.row_handlers, rows.kinds
+        ctx, handlers = self.ctx, self.handlers_of(rows, low, high)
+        for event, handle in zip(rows.events[low:high], handlers, strict=True):
+            handle(ctx, event)
+
+    def handlers_of(self, rows: LaneSlab, low: int, high: int) -> Iterable[Any]:
+        """The callback of each of these rows."""
+        handlers, kinds = self.row_handlers, rows.kinds
         if len(kinds) == 1:
-            handle = handlers[kinds[0]]
-            for event in rows.events[low:high]:
-                handle(ctx, event)
-        else:
-            for event, kind in zip(rows.events[low:high], kinds[low:high], strict=True):
-                handlers[kind](ctx, event)
+            return repeat(handlers[kinds[0]], high - low)
+        return map(handlers.__getitem__, kinds[low:high])
 
     def failure(self, error: BaseException) -> StrategyError:
         """What to raise of what a callback raised: file, line, callback and time."""

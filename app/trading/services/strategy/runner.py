@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from app.model import Block, Window
 from app.trading.bus import EventBus, Phase
 from app.trading.data_events import MarketEvent
 from app.trading.events import (
@@ -191,52 +192,65 @@ class StrategyRunner(BacktestService):
         """All slices, or up to the first one at which something was published."""
         assert self.port is not None
         self._stage.enter()
-        low = event.low if self._with_rows else event.high
-        while low < event.high:
+        window = event.window
+        source, at = (window, 0) if window.block is None else (window.block, window.at)
+        low, high = at + event.low, at + event.high
+        if not self._with_rows:
+            low = high
+        while low < high:
             slab = self._slab
-            if slab is None or slab.window is not event.window or not slab.low <= low < slab.high:
-                slab = self._slab = self._make_slab(event, low)
-            low = self._run(slab, low, min(slab.high, event.high))
+            if slab is None or slab.source is not source or not slab.low <= low < slab.high:
+                slab = self._slab = self._make_slab(source, low)
+            low = self._run(slab, low, min(slab.high, high))
             if self.port.outbox:
                 break
-        self.port.reached = low
+        self.port.reached = low - at
 
-    def _make_slab(self, event: MarketEvent, low: int) -> Slab:
+    def _make_slab(self, source: Block | Window, low: int) -> Slab:
+        self._slab = None  # its memory is taken again at once
         interests = [lane.interest for lane in self._with_rows]
-        return Slab(event.window, low, interests, self.context.symbols, self._stage.grid)
+        return Slab(source, low, interests, self.context.symbols, self._stage.grid)
 
     def _run(self, slab: Slab, low: int, high: int) -> int:
         """Slices of one slab; the first that was not handled."""
-        busy, first = slab.busy, slab.low
-        start, stop = bisect_left(busy, low - first), bisect_left(busy, high - first)
-        if start == stop:
-            return high
-        run = self._run_thin if slab.is_thin else self._run_slices
-        number = run(slab, start, stop)
+        first = slab.low
+        by_row = len(slab.lanes) == 1 and not slab.lanes[0].sliced
+        run = self._run_rows if by_row else self._run_slices
+        number = run(slab, low - first, high - first)
         return high if number is None else first + number + 1
 
-    def _run_thin(self, slab: Slab, start: int, stop: int) -> int | None:
-        """One strategy, one row a slice, all of one kind; the slice at which it published."""
+    def _run_rows(self, slab: Slab, low: int, high: int) -> int | None:
+        """One strategy that only wants rows; the slice at which it published."""
         assert self.port is not None
         lane, rows, clock, outbox = self._with_rows[0], slab.lanes[0], self._clock, self.port.outbox
-        ctx, handle = lane.ctx, lane.row_handlers[rows.kinds[0]]
-        assert handle is not None
-        events, times = rows.events[start:stop], slab.busy_ns[start:stop]
+        ctx, first, last = lane.ctx, rows.edges[low], rows.edges[high]
+        walk = zip(
+            rows.events[first:last], rows.times_ns[first:last], lane.handlers_of(rows, first, last),
+            strict=True,
+        )  # fmt: skip
         try:
-            for event, clock.now_ns in zip(events, times, strict=True):
+            for event, clock.now_ns, handle in walk:
                 handle(ctx, event)
                 if outbox:
-                    return slab.busy[bisect_left(slab.busy_ns, clock.now_ns)]
+                    break
+            else:
+                return None
+            now_ns = clock.now_ns
+            for event, time_ns, handle in walk:
+                if time_ns > now_ns:
+                    break
+                handle(ctx, event)
         except RAISED as error:
             raise lane.failure(error) from error
-        return None
+        return slab.busy[bisect_left(slab.busy_ns, now_ns)]
 
-    def _run_slices(self, slab: Slab, start: int, stop: int) -> int | None:
+    def _run_slices(self, slab: Slab, low: int, high: int) -> int | None:
         """Every strategy gets each slice; the slice at which one of them published."""
         assert self.port is not None
-        clock, outbox = self._clock, self.port.outbox
+        clock, outbox, busy = self._clock, self.port.outbox, slab.busy
+        start, stop = bisect_left(busy, low), bisect_left(busy, high)
         lanes = list(zip(self._with_rows, slab.lanes, strict=True))
-        numbers, times = slab.busy[start:stop], slab.busy_ns[start:stop]
+        numbers, times = busy[start:stop], slab.busy_ns[start:stop]
         for number, clock.now_ns in zip(numbers, times, strict=True):
             for lane, rows in lanes:
                 lane.give(rows, number)

@@ -1,4 +1,4 @@
-"""What strategies get of a window: events made in slabs of rows, and columns of each slice."""
+"""What strategies get of merged slices: events made in slabs of rows, and columns of each."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from app.day_table import Grid
 from app.errors import RequestError
-from app.model import QUOTE_CODE, TRADE_CODE, Ints, Items, StreamType, Window, pick_items
+from app.model import QUOTE_CODE, TRADE_CODE, Block, Ints, Items, StreamType, Window, pick_items
 from app.trading.services.strategy.columns import Bars, Quotes, Store, Trades, interval_minutes
 from app.trading.services.strategy.rows import Event, make_events
 
-ROWS = 16_384  # of a window, made at a time
+ROWS = 8_192  # made at a time, whatever windows they come in
 _TICKS = {TRADE_CODE: StreamType.TRADE, QUOTE_CODE: StreamType.QUOTE}
 
 
@@ -61,7 +61,7 @@ class Choice(NamedTuple):
 
 
 class RawRows:
-    """All rows of consecutive slices of a window, whoever wants them."""
+    """All rows of consecutive slices, whoever wants them."""
 
     __slots__ = ("edges", "grid", "items", "stream")
 
@@ -90,12 +90,13 @@ class RawRows:
 class LaneSlab:
     """What one strategy gets of a slab; slices count from the slab's first."""
 
-    __slots__ = ("_interest", "_raw", "_spans", "edges", "events", "kinds", "sliced")
+    __slots__ = ("_interest", "_raw", "_spans", "edges", "events", "kinds", "sliced", "times_ns")
 
     def __init__(self, interest: Interest, raw: RawRows) -> None:
         self._interest, self._raw = interest, raw
         self._spans: dict[int, tuple[Store, list[int]]] = {}
         self.events: list[Event] = []
+        self.times_ns: list[int] = []  # of the events
         self.edges: list[int] = []  # slice i has events[edges[i]:edges[i + 1]]
         self.kinds: list[int] = []  # of the events; only one where all are of it
         self.sliced: list[bool] = []  # whether on_slice is due
@@ -124,18 +125,18 @@ class LaneSlab:
 
 
 class Slab:
-    """The slices ``low`` to ``high`` of a window, as all strategies get them."""
+    """The slices ``low`` to ``high`` of a block or window, as all strategies get them."""
 
     def __init__(
-        self, window: Window, low: int, interests: Sequence[Interest], symbols: Sequence[str],
-        grid: Grid,
+        self, source: Block | Window, low: int, interests: Sequence[Interest],
+        symbols: Sequence[str], grid: Grid,
     ) -> None:  # fmt: skip
-        bounds = window.bounds
+        bounds = source.bounds
         first = int(bounds[low])
         high = int(bounds.searchsorted(first + ROWS, "right")) - 1
-        self.window, self.low = window, low
-        self.high = min(max(high, low + 1), len(window.times_ns))
-        items = window.items[first : int(bounds[self.high])]
+        self.source, self.low = source, low
+        self.high = min(max(high, low + 1), len(source.times_ns))
+        items = source.items[first : int(bounds[self.high])]
         raw = RawRows(items, bounds[low : self.high + 1] - first, grid)
         self.lanes = [LaneSlab(interest, raw) for interest in interests]
         busy = np.zeros(self.high - low, bool)
@@ -147,12 +148,7 @@ class Slab:
                 busy |= sliced
         numbers = np.flatnonzero(busy)
         self.busy: list[int] = numbers.tolist()  # slices in which anybody is called
-        self.busy_ns: list[int] = window.times_ns[low + numbers].tolist()
-        only = self.lanes[0]
-        self.is_thin = (  # one strategy, one row a slice, all of one kind
-            len(self.lanes) == len(only.kinds) == 1 and len(only.events) == len(self.busy)
-            and not only.sliced
-        )  # fmt: skip
+        self.busy_ns: list[int] = source.times_ns[low + numbers].tolist()
 
     def _fill_rows(
         self, raw: RawRows, interests: Sequence[Interest], symbols: Sequence[str], busy: Any
@@ -164,14 +160,14 @@ class Slab:
             return
         union = masks[0] if len(masks) == 1 else np.logical_or.reduce(masks)
         count = int(np.count_nonzero(union))
-        events, kinds = make_events(raw.take(union, count), symbols, raw.grid)
+        events, times_ns, kinds = make_events(raw.take(union, count), symbols, raw.grid)
         for lane, choice in zip(self.lanes, choices, strict=True):
             if choice is None:
                 continue
-            lane.events, lane.kinds = events, kinds
+            lane.events, lane.times_ns, lane.kinds = events, times_ns, kinds
             if choice.total < count:
                 mine = np.flatnonzero(choice.mask[union]).tolist()
-                lane.events = [events[i] for i in mine]
+                lane.events, lane.times_ns = [events[i] for i in mine], [times_ns[i] for i in mine]
                 lane.kinds = kinds if len(kinds) == 1 else [kinds[i] for i in mine]
             lane.edges = choice.edges.tolist()
             busy |= np.diff(choice.edges) > 0
