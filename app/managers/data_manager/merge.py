@@ -81,7 +81,7 @@ class Merger:
         self.merged_rows = 0
         self._ordered: list[StreamQueue] = []
         self._through = np.empty(0, np.int64)
-        self._horizon_ns: int | None = None  # until one of them changes
+        self._horizon_ns: int | None = None  # until a stream that it hangs on goes on
         self._place: dict[Stream, int] = {}
         self._arranged = True
         self._derived: set[Stream] = set()
@@ -119,12 +119,14 @@ class Merger:
     ) -> None:
         self._arrange()
         queue = self.queues[stream]
+        held_back = queue.complete_through_ns == self._horizon_ns
         queue.push(items, through_ns, sequence)
         if len(items):
             self._fresh.append((stream, items))
             self.queued_rows += len(items)
         self._through[self._place[stream]] = queue.complete_through_ns
-        self._horizon_ns = None
+        if held_back:  # else some other stream still does
+            self._horizon_ns = None
 
     def take_fresh(self) -> list[tuple[Stream, Items]]:
         """What was pushed since it was last asked: by batches, where the merge goes by chunks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from app.trading.services.strategy.remote import RemoteStrategy
 from app.trading.services.strategy.seat import Stage
 from app.trading.services.strategy.slabs import Slab
 
+_ROWS = 1024  # given at a time, where a strategy is alone
 _TOLD = frozenset(
     {OrderState.ACCEPTED, OrderState.WORKING, OrderState.CANCELLED, OrderState.EXPIRED}
 )
@@ -216,14 +217,18 @@ class StrategyRunner(BacktestService):
         first = slab.low
         by_row = len(slab.lanes) == 1 and not slab.lanes[0].sliced
         run = self._run_rows if by_row else self._run_slices
-        number = run(slab, low - first, high - first)
-        return high if number is None else first + number + 1
+        return first + run(slab, low - first, high - first)
 
-    def _run_rows(self, slab: Slab, low: int, high: int) -> int | None:
-        """One strategy that only wants rows; the slice at which it published."""
+    def _run_rows(self, slab: Slab, low: int, high: int) -> int:
+        """One strategy that only wants rows; a part of them, so that stopping early costs little.
+
+        What is given back counts from the slab's first slice.
+        """
         assert self.port is not None
         lane, rows, clock, outbox = self._with_rows[0], slab.lanes[0], self._clock, self.port.outbox
-        ctx, first, last = lane.ctx, rows.edges[low], rows.edges[high]
+        edges = rows.edges
+        high = max(low + 1, min(high, bisect_right(edges, edges[low] + _ROWS) - 1))
+        ctx, first, last = lane.ctx, edges[low], edges[high]
         walk = zip(
             rows.events[first:last], rows.times_ns[first:last], lane.handlers_of(rows, first, last),
             strict=True,
@@ -234,7 +239,7 @@ class StrategyRunner(BacktestService):
                 if outbox:
                     break
             else:
-                return None
+                return high
             now_ns = clock.now_ns
             for event, time_ns, handle in walk:
                 if time_ns > now_ns:
@@ -242,10 +247,10 @@ class StrategyRunner(BacktestService):
                 handle(ctx, event)
         except RAISED as error:
             raise lane.failure(error) from error
-        return slab.busy[bisect_left(slab.busy_ns, now_ns)]
+        return slab.busy[bisect_left(slab.busy_ns, now_ns)] + 1
 
-    def _run_slices(self, slab: Slab, low: int, high: int) -> int | None:
-        """Every strategy gets each slice; the slice at which one of them published."""
+    def _run_slices(self, slab: Slab, low: int, high: int) -> int:
+        """Every strategy gets each slice, up to the first at which one of them published."""
         assert self.port is not None
         clock, outbox, busy = self._clock, self.port.outbox, slab.busy
         start, stop = bisect_left(busy, low), bisect_left(busy, high)
@@ -255,5 +260,5 @@ class StrategyRunner(BacktestService):
             for lane, rows in lanes:
                 lane.give(rows, number)
             if outbox:
-                return number
-        return None
+                return number + 1
+        return high
