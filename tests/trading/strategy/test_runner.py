@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.model import Block, Items, Window
+from app.day_table import Grid
+from app.model import ITEM, Block, Items, Window
 from app.trading.bus import Phase
 from app.trading.context import Close, CorporateAction
 from app.trading.data_events import MarketEvent
@@ -24,6 +25,7 @@ from app.trading.events import (
     SignalEvent,
 )
 from app.trading.orders import Order, OrderState, OrderType, Side
+from app.trading.services.strategy.rows import make_events
 from tests.trading.harness import DAYS, Stage, bar, days_of, in_order, minute, quote, trade, window
 from tests.trading.strategy.support import (
     HEAD,
@@ -236,6 +238,26 @@ def test_slabs_are_made_once_for_a_window(tmp_path: Path, monkeypatch: pytest.Mo
     # Two slices of two rows each; then one with more rows than a slab.
     assert [(slab.low, slab.high) for slab in made][:3] == [(0, 2), (2, 4), (4, 6)]
     assert len(made) == len({id(slab) for slab in made}) <= 6
+
+
+def test_rows_by_the_way_are_those_made_at_once() -> None:
+    """Of one kind they are made when their turn comes, of a message's bytes too."""
+    items = random_rows(7)
+    grid, symbols = Grid(DAYS), ("AAA", "BBB", "CCC")
+    together, times_ns, kinds = make_events(items, symbols, grid)
+    assert list(times_ns) == items["release_ns"].tolist()
+    assert set(kinds) == {0, 1, 2}
+    everything: list[Any] = list(together[:])
+    askew = np.frombuffer(b"x" + items.tobytes(), ITEM, offset=1)
+    for kind in (0, 1, 2):
+        mine = np.flatnonzero(np.array(kinds) == kind)
+        alone, times_ns, only = make_events(askew[mine[0] :][mine - mine[0]], symbols, grid)
+        assert only == [kind]
+        assert list(times_ns) == items["release_ns"][mine].tolist()
+        assert repr(list(alone[:])) == repr([everything[i] for i in mine])
+        assert repr(list(alone[1:3])) == repr([everything[i] for i in mine[1:3]])
+        row = make_events(askew[mine[0] : mine[0] + 1], symbols, grid).events
+        assert repr(list(row[:])) == repr([everything[mine[0]]])
 
 
 def test_a_slab_serves_all_windows_of_a_block(tmp_path: Path) -> None:

@@ -215,8 +215,7 @@ class StrategyRunner(BacktestService):
     def _run(self, slab: Slab, low: int, high: int) -> int:
         """Slices of one slab; the first that was not handled."""
         first = slab.low
-        by_row = len(slab.lanes) == 1 and not slab.lanes[0].sliced
-        run = self._run_rows if by_row else self._run_slices
+        run = self._run_rows if slab.by_row else self._run_slices
         return first + run(slab, low - first, high - first)
 
     def _run_rows(self, slab: Slab, low: int, high: int) -> int:
@@ -247,7 +246,7 @@ class StrategyRunner(BacktestService):
                 handle(ctx, event)
         except RAISED as error:
             raise lane.failure(error) from error
-        return slab.busy[bisect_left(slab.busy_ns, now_ns)] + 1
+        return bisect_left(slab.times_ns, now_ns) + 1
 
     def _run_slices(self, slab: Slab, low: int, high: int) -> int:
         """Every strategy gets each slice, up to the first at which one of them published."""

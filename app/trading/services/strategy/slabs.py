@@ -11,7 +11,7 @@ from app.day_table import Grid
 from app.errors import RequestError
 from app.model import QUOTE_CODE, TRADE_CODE, Block, Ints, Items, StreamType, Window, pick_items
 from app.trading.services.strategy.columns import Bars, Quotes, Store, Trades, interval_minutes
-from app.trading.services.strategy.rows import Event, make_events
+from app.trading.services.strategy.rows import Event, Events, Made, make_events, python_numbers
 
 ROWS = 8_192  # made at a time, whatever windows they come in
 _TICKS = {TRADE_CODE: StreamType.TRADE, QUOTE_CODE: StreamType.QUOTE}
@@ -95,11 +95,16 @@ class LaneSlab:
     def __init__(self, interest: Interest, raw: RawRows) -> None:
         self._interest, self._raw = interest, raw
         self._spans: dict[int, tuple[Store, list[int]]] = {}
-        self.events: list[Event] = []
-        self.times_ns: list[int] = []  # of the events
-        self.edges: list[int] = []  # slice i has events[edges[i]:edges[i + 1]]
+        self.events: Events | list[Event] = []
+        self.times_ns: Sequence[int] = ()  # of the events
+        self.edges: Sequence[int] = ()  # slice i has events[edges[i]:edges[i + 1]]
         self.kinds: list[int] = []  # of the events; only one where all are of it
         self.sliced: list[bool] = []  # whether on_slice is due
+
+    def take(self, made: Made, edges: Ints) -> None:
+        """Its rows; slice i has those from edge i to edge i + 1."""
+        self.events, self.times_ns, self.kinds = made
+        self.edges = python_numbers(edges)
 
     def span(self, code: int, at: int) -> tuple[Store, int, int]:
         """Rows of one stream code in one slice."""
@@ -125,7 +130,10 @@ class LaneSlab:
 
 
 class Slab:
-    """The slices ``low`` to ``high`` of a block or window, as all strategies get them."""
+    """The slices ``low`` to ``high`` of a block or window, as all strategies get them.
+
+    ``by_row``: there is one strategy, and it wants no slices.
+    """
 
     def __init__(
         self, source: Block | Window, low: int, interests: Sequence[Interest],
@@ -139,6 +147,13 @@ class Slab:
         items = source.items[first : int(bounds[self.high])]
         raw = RawRows(items, bounds[low : self.high + 1] - first, grid)
         self.lanes = [LaneSlab(interest, raw) for interest in interests]
+        self.times_ns: Sequence[int] = python_numbers(source.times_ns[low : self.high])
+        self.by_row = len(interests) == 1 and not interests[0].slices
+        if self.by_row:
+            choice = raw.choose(interests[0], interests[0].rows)
+            made = make_events(raw.take(choice.mask, choice.total), symbols, grid)
+            self.lanes[0].take(made, choice.edges)
+            return
         busy = np.zeros(self.high - low, bool)
         self._fill_rows(raw, interests, symbols, busy)
         for lane, interest in zip(self.lanes, interests, strict=True):
@@ -160,14 +175,13 @@ class Slab:
             return
         union = masks[0] if len(masks) == 1 else np.logical_or.reduce(masks)
         count = int(np.count_nonzero(union))
-        events, times_ns, kinds = make_events(raw.take(union, count), symbols, raw.grid)
+        made = make_events(raw.take(union, count), symbols, raw.grid)
+        every = made._replace(events=list(made.events[:]))
         for lane, choice in zip(self.lanes, choices, strict=True):
             if choice is None:
                 continue
-            lane.events, lane.times_ns, lane.kinds = events, times_ns, kinds
+            mine = every
             if choice.total < count:
-                mine = np.flatnonzero(choice.mask[union]).tolist()
-                lane.events, lane.times_ns = [events[i] for i in mine], [times_ns[i] for i in mine]
-                lane.kinds = kinds if len(kinds) == 1 else [kinds[i] for i in mine]
-            lane.edges = choice.edges.tolist()
+                mine = every.pick(np.flatnonzero(choice.mask[union]).tolist())
+            lane.take(mine, choice.edges)
             busy |= np.diff(choice.edges) > 0
