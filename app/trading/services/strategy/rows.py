@@ -1,4 +1,4 @@
-"""Events of recorded rows, made many at a time."""
+"""Events of recorded rows: made of their columns, one by one or many at a time."""
 
 from __future__ import annotations
 
