@@ -127,11 +127,11 @@ def parse_channel(channel: str) -> tuple[StreamType, int]:
 class Dictionary:
     """Text to index, in order of first appearance. Any readers; writers take turns."""
 
-    def __init__(self) -> None:
-        self._index: dict[str, int] = {}
+    def __init__(self, words: Sequence[str] = ()) -> None:
+        self._index = {word: number for number, word in enumerate(words)}
         self._adding = Lock()
         self._table = np.array([None], object)  # of words, and null at the end; until one comes
-        self.words: list[str] = []
+        self.words = list(words)
 
     def __len__(self) -> int:
         return len(self.words)

@@ -45,7 +45,7 @@ class Catalog:
         self.filesystem, self.root = (
             open_filesystem(uri) if filesystem is None else (filesystem, uri.rstrip("/"))
         )
-        self._cache_dir = cache_dir
+        self.cache_dir = cache_dir
         self._reader = PieceReader(self.filesystem, self.root)
         self._pieces: dict[tuple[str, str], list[Piece]] = {}
         self._broken: dict[str, tuple[str, str | None, str]] = {}
@@ -63,7 +63,7 @@ class Catalog:
 
     def refresh(self) -> None:
         """List the files again; only those that are new or changed are looked into."""
-        index = load_index(self.uri, self.filesystem, self.root, self._cache_dir)
+        index = load_index(self.uri, self.filesystem, self.root, self.cache_dir)
         pieces: dict[tuple[str, str], list[Piece]] = {}
         for piece in index.pieces:
             pieces.setdefault((piece.dataset, piece.symbol), []).append(piece)

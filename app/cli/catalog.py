@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.reports import print_report
-from app.cli.show import FAILURE, Json, out, print_json, progress_of, settings_of, table
-from app.errors import SettingsError
+from app.cli.show import (
+    FAILURE,
+    Json,
+    out,
+    print_json,
+    progress_of,
+    settings_of,
+    split_list,
+    table,
+)
+from app.errors import RequestError, SettingsError
 from app.times import format_time
 
 if TYPE_CHECKING:
+    from app.catalog.build import BuildReport
     from app.catalog.store import CatalogEntry
+    from app.managers.system_manager.preparing import PreparedReport
 
 cli = typer.Typer(
     help="List a catalog, or build one from files in any order.",
@@ -25,7 +36,16 @@ CatalogUri = Annotated[
 ]
 Source = Annotated[str, typer.Argument(help="Catalog-like folder or URI in any order.")]
 Zone = Annotated[str, typer.Option(help="Zone of the exchange, which gives the trading date.")]
-To = Annotated[str, typer.Option(help="Folder or URI of the catalog to write.")]
+To = Annotated[
+    str | None, typer.Option(help="Folder or URI of the catalog to write; not needed with --cache.")
+]
+Cache = Annotated[
+    bool,
+    typer.Option("--cache", help="Keep a prepared cache of the catalog; needs 80 bytes an item."),
+]
+Symbols = Annotated[str | None, typer.Option(help="Cache sessions of these, with commas. [all]")]
+Start = Annotated[str | None, typer.Option(help="First date that is cached. [the catalog's]")]
+End = Annotated[str | None, typer.Option(help="Last date that is cached. [the catalog's]")]
 
 
 @cli.command("list", epilog="Example: tapedeck catalog list data/catalog --json")
@@ -72,25 +92,63 @@ def _minute(time: str) -> str:
     return time[:16].replace("T", " ")
 
 
-@cli.command("build", epilog="Example: tapedeck catalog build big-files --to data/catalog")
-def build(source: Source, to: To, zone: Zone = "America/New_York", json: Json = False) -> None:
-    """Bring Parquet files of many symbols or dates, in any order, into the catalog's layout."""
+@cli.command("build", epilog="Example: tapedeck catalog build big-files --to data/catalog --cache")
+def build(
+    source: Source, to: To = None, zone: Zone = "America/New_York", cache: Cache = False,
+    symbols: Symbols = None, start: Start = None, end: End = None, json: Json = False,
+) -> None:  # fmt: skip
+    """Bring Parquet files of many symbols or dates, in any order, into the catalog's layout.
+
+    With --cache also keep what sessions make of it, merged, for playing without reading Parquet.
+    """
+    if to is None and not cache:
+        raise RequestError("name what is to be made: --to a catalog, --cache a cache, or both")
+    if not cache and (symbols, start, end) != (None, None, None):
+        raise RequestError("--symbols, --start and --end say what is cached: give --cache")
+    report = None if to is None else _build_files(source, to, zone)
+    prepared = None
+    if cache:
+        prepared = _prepare(source if to is None else to, split_list(symbols), start, end)
+    if json:
+        found = {} if report is None else report.to_dict()
+        print_json(found if prepared is None else {**found, "cache": prepared.to_dict()})
+        return
+    if report is not None:
+        print_report(
+            f"Built {to}",
+            [
+                ("files read", report.files_read),
+                ("files written", report.files_written),
+                ("files copied", report.files_copied),
+                ("rows read", report.rows_read),
+                ("rows written", report.rows_written),
+                ("rows rejected", report.rejected.total),
+            ],
+            [("Rejected rows", report.rejected)],
+        )
+    if prepared is not None:
+        rows = [
+            ("symbols", prepared.symbols),
+            ("first day", prepared.first),
+            ("last day", prepared.last),
+            ("items", prepared.rows),
+            ("disk space (MB)", round(prepared.bytes / 1e6, 1)),
+        ]
+        out.print(table(f"Prepared {prepared.path}", ["what", "how much"], rows))
+
+
+def _build_files(source: str, to: str, zone: str) -> BuildReport:
     from app.catalog.build import build_catalog
 
     with progress_of("looking for files") as tell:
-        report = build_catalog(source, to, zone=zone, progress=tell)
-    if json:
-        print_json(report.to_dict())
-        return
-    print_report(
-        f"Built {to}",
-        [
-            ("files read", report.files_read),
-            ("files written", report.files_written),
-            ("files copied", report.files_copied),
-            ("rows read", report.rows_read),
-            ("rows written", report.rows_written),
-            ("rows rejected", report.rejected.total),
-        ],
-        [("Rejected rows", report.rejected)],
-    )
+        return build_catalog(source, to, zone=zone, progress=tell)
+
+
+def _prepare(
+    catalog: str, symbols: list[str] | None, start: str | None, end: str | None
+) -> PreparedReport:
+    from app.managers.system_manager import SystemManager
+
+    manager = SystemManager.from_settings(settings_of(data_catalog_uri=catalog))
+    with progress_of("preparing days") as tell:
+        return manager.prepare(symbols or ["*"], start, end, tell)

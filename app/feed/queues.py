@@ -105,6 +105,8 @@ def merge_queues(queues: Sequence[StreamQueue], through_ns: int) -> Items:
 class Merge:
     """The rows of many queues up to one time: taken at once, put into order when asked."""
 
+    words_known = None  # they are to be numbered
+
     def __init__(self, queues: Sequence[StreamQueue], through_ns: int) -> None:
         self.parts: list[tuple[Stream, Items]] = []
         self._ordered: list[Items | list[tuple[Items, Ints | None]]] = []

@@ -49,6 +49,11 @@ class DeliveredWords:
         self._numbers = np.full(64, -1.0)
         self.delivered = Dictionary()
 
+    def learn(self, count: int) -> None:
+        """The source's first ``count`` words have appeared, where it has the numbers given here."""
+        for word in self._source.words[len(self.delivered) : count]:
+            self.delivered.add(word)
+
     def renumber(self, items: Items) -> None:
         """Rewrite the text columns of merged items, in place."""
         stream = np.ascontiguousarray(items["stream"])

@@ -22,7 +22,7 @@ from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
 from app.managers.data_manager.delivery import Delivery, MergedStream
 from app.managers.data_manager.feeding import Feeding
 from app.managers.data_manager.goals import Place
-from app.managers.data_manager.merge import StreamStats, stream_stats
+from app.managers.data_manager.merge import Merger, StreamStats, stream_stats
 from app.managers.data_manager.playback import Act
 from app.managers.data_manager.player import Player
 from app.managers.data_manager.session_data import SessionData
@@ -70,6 +70,7 @@ class BacktestStreamCoordinator(Feeding, Commanded):
         wall: Wall | None = None,
         start_paused: bool = False,
         numbers: Iterator[int] | None = None,
+        merger: Merger | None = None,
     ) -> None:
         with _live_lock:
             if _live:
@@ -79,7 +80,7 @@ class BacktestStreamCoordinator(Feeding, Commanded):
         look_back = first_ns - 1 if look_back_ns is None else look_back_ns
         counted = first_ns if counted_from_ns is None else counted_from_ns
         self._changed = Condition()
-        super().__init__(self._changed, time_manager, data, counted, queue_rows, words)
+        super().__init__(self._changed, time_manager, data, counted, queue_rows, words, merger)
         self.error: BaseException | None = None
         self._time_manager = time_manager
         self._wall = wall or Wall()

@@ -17,7 +17,7 @@ from heapq import heapify, heappop, heappush
 from threading import Thread
 
 from app.feed.sources import END_NS, ParquetCandleSource
-from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
+from app.managers.data_manager.feeding import Feeding
 from app.model import Batch, empty_items
 from app.times import DAY_NS
 
@@ -33,7 +33,7 @@ class DataFeedLoop(Thread):
 
     def __init__(
         self,
-        coordinator: BacktestStreamCoordinator,
+        coordinator: Feeding,
         sources: Sequence[ParquetCandleSource],
         pool: ThreadPoolExecutor,
     ) -> None:

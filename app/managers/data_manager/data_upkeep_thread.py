@@ -71,21 +71,10 @@ class DataUpkeepThread(Thread):
         self._through = np.full(len(sources), BEFORE_ALL_NS, np.int64)
         self._are_trades = np.array([s.type is StreamType.TRADE for s in sources], bool)
         grid = Grid(days)
-        with_bars = {s.symbol for s in sources if s.type is StreamType.BAR}
-        self._without_bars = {s.symbol for s in sources if s.type is StreamType.TRADE} - with_bars
-        self._with_any = with_bars | self._without_bars
+        self._without_bars = _without_bars(sources)
+        self.derived_streams = derived_streams(sources, intervals)  # to be registered first
         self._minutes = Resampler(grid, 1, StreamType.TRADE)
         self._longer = {i: Resampler(grid, i, StreamType.BAR) for i in sorted(intervals)}
-
-    @property
-    def derived_streams(self) -> list[Stream]:
-        """The streams it feeds; to be registered before any source is fed."""
-        minutes = [Stream(symbol, StreamType.BAR, 1) for symbol in sorted(self._without_bars)]
-        return minutes + [
-            Stream(symbol, StreamType.BAR, interval)
-            for symbol in sorted(self._with_any)
-            for interval in self._longer
-        ]
 
     def offer(self, work: Iterable[Work]) -> None:
         """Hand over what there is to do; any thread, in order for each stream."""
@@ -161,6 +150,23 @@ class DataUpkeepThread(Thread):
             self._day += 1
         if self._day > before:
             self._target.request_roll(self._day - 1)
+
+
+def derived_streams(sources: Sequence[Stream], intervals: Sequence[int]) -> list[Stream]:
+    """The streams of bars that are made of these."""
+    made = _without_bars(sources)
+    with_any = sorted({s.symbol for s in sources if s.type is StreamType.BAR} | made)
+    return [Stream(symbol, StreamType.BAR, 1) for symbol in sorted(made)] + [
+        Stream(symbol, StreamType.BAR, interval)
+        for symbol in with_any
+        for interval in sorted(intervals)
+    ]
+
+
+def _without_bars(sources: Sequence[Stream]) -> set[str]:
+    """The symbols whose 1m bars are made of their trades."""
+    with_bars = {s.symbol for s in sources if s.type is StreamType.BAR}
+    return {s.symbol for s in sources if s.type is StreamType.TRADE} - with_bars
 
 
 def _batches(

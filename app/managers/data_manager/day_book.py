@@ -40,6 +40,14 @@ class SymbolDay(NamedTuple):
     coverage: Coverage | None  # None for a symbol without bars of any kind
 
 
+class KeptDay(NamedTuple):
+    """A closed day, by symbol: OHLCV (float64), minutes (bits), auctions (time, price)."""
+
+    ohlcv: bytes
+    minutes: bytes
+    auctions: dict[int, list[tuple[int, float]]]
+
+
 class _Page:
     """One day, as columns over the symbols."""
 
@@ -142,6 +150,19 @@ class DayBook:
     def close_day(self, day: int) -> None:
         """The day is complete: its page is read-only from now on."""
         self._page(day).close()
+
+    def kept(self, day: int) -> KeptDay:
+        """A closed day as plain bytes, for ``restore``."""
+        page = self._pages[day]
+        return KeptDay(self._ohlcv[day].tobytes(), page.packed.tobytes(), page.auctions)
+
+    def restore(self, day: int, kept: KeptDay) -> None:
+        """Take a closed day over, of the same symbols."""
+        symbols = len(self._symbols)
+        page = self._pages[day] = _Page(self._days[day], 0, 0)
+        page.packed = np.frombuffer(kept.minutes, np.uint8).reshape(symbols, -1)
+        page.auctions = kept.auctions
+        self._ohlcv[day] = np.frombuffer(kept.ohlcv).reshape(symbols, 5)
 
     def symbol_day(self, day: int, symbol: int) -> SymbolDay:
         """The record of a closed day."""

@@ -36,8 +36,9 @@ class Feeding:
         counted_from_ns: int,
         queue_rows: int,
         words: Dictionary | None,
+        merger: Merger | None = None,
     ) -> None:
-        self.merger = Merger()
+        self.merger = Merger() if merger is None else merger
         self.source_words = Dictionary() if words is None else words
         self.symbols = data.symbols
         self.discards = DiscardLog()
@@ -79,7 +80,7 @@ class Feeding:
         return stream
 
     def register_derived(self, stream: Stream) -> None:
-        """Open a stream that the upkeep thread feeds."""
+        """Open a stream whose rows are not judged here: the upkeep thread's, or a cache's."""
         self._open(stream, False, derived=True)
 
     def _open(self, stream: Stream, sequenced: bool, derived: bool = False) -> int:

@@ -37,6 +37,7 @@ class Taken(NamedTuple):
     discarded: Any  # for each row not taken the number of its reason in REASONS
     known_ns: Ints  # and from when on the clock may know of it
     auctions: Items  # closing-auction trades, of any hour
+    released_ns: Ints  # of each row not taken its own time
 
 
 class Intake:
@@ -61,7 +62,7 @@ class Intake:
             auctions = self._auctions(items)
             _normalize(items, columns)
             self._highest_ns = int(release.max(initial=self._highest_ns))
-            return Taken(items, sequence, _NO_FATES, release[:0], auctions)
+            return Taken(items, sequence, _NO_FATES, release[:0], auctions, release[:0])
         fate = self._fate(items, release, starts, in_order)
         taken = fate == _TAKEN
         auctions = self._auctions(items, taken | (fate == REASONS.index("after_hours")))
@@ -74,6 +75,7 @@ class Intake:
             fate[counted],
             self._known_from(release, fate)[counted],
             auctions,
+            release[counted],
         )
 
     def _fate(self, items: Items, release: Ints, starts: Ints, in_order: bool) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from app.errors import StreamClosedError
 from app.feed.queues import BEFORE_ALL_NS, Merge, StreamQueue
 from app.feed.sources import END_NS
+from app.managers.data_manager.session_data import LateRows
 from app.model import Block, Ints, Items, Stream, empty_items
 
 CHUNK_ROWS = 262_144
@@ -68,6 +69,19 @@ class StreamStats(NamedTuple):
     complete_through_ns: int | None
     delivered: int
     ended: bool
+
+
+class Merged(Protocol):
+    """What was taken: the rows of each stream, and all in the total order."""
+
+    @property
+    def words_known(self) -> int | None:
+        """So many words have appeared; None where they are to be numbered."""
+
+    @property
+    def parts(self) -> Sequence[tuple[Stream, Items | LateRows]]: ...
+
+    def items(self) -> Items: ...
 
 
 class Merger:
@@ -128,7 +142,7 @@ class Merger:
         if held_back:  # else some other stream still does
             self._horizon_ns = None
 
-    def take_fresh(self) -> list[tuple[Stream, Items]]:
+    def take_fresh(self) -> Iterable[tuple[Stream, Items | LateRows]]:
         """What was pushed since it was last asked: by batches, where the merge goes by chunks."""
         fresh, self._fresh = self._fresh, []
         return fresh
@@ -152,7 +166,7 @@ class Merger:
     def can_merge(self) -> bool:
         return self.horizon_ns > self.merged_through_ns
 
-    def take(self, limit_ns: int) -> Merge:
+    def take(self, limit_ns: int) -> Merged:
         """What may be merged now, at most about CHUNK_ROWS rows."""
         through = min(self.horizon_ns, limit_ns)
         if self.queued_rows > CHUNK_ROWS:
@@ -166,7 +180,7 @@ class Merger:
         self.merged_rows += merged
         return merge
 
-    def count_delivered(self, parts: list[tuple[Stream, Items]]) -> None:
+    def count_delivered(self, parts: Sequence[tuple[Stream, Items | LateRows]]) -> None:
         """Count rows that are merged for delivery (those that still wait are told apart later)."""
         for stream, items in parts:
             if stream in self.delivered:

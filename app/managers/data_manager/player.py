@@ -205,7 +205,9 @@ class Player:
                 self.known_ns = self._merger.merged_through_ns
             return
         items = merge.items()
-        if any(stream.type is not StreamType.BAR for stream, _ in merge.parts):
+        if merge.words_known is not None:
+            self.words.learn(merge.words_known)
+        elif any(stream.type is not StreamType.BAR for stream, _ in merge.parts):
             self.words.renumber(items)
         items.flags.writeable = False
         chunk = Chunk(items)

@@ -29,6 +29,7 @@ from app.model import (
     empty_items,
     join_items,
     make_items,
+    pick_items,
 )
 from app.times import MINUTE_NS
 
@@ -45,20 +46,54 @@ class _Rows(NamedTuple):
     high: int
 
 
+class LateRows(NamedTuple):
+    """Rows that are picked when somebody reads them: of ``items`` those at ``places``, in time."""
+
+    items: Items
+    places: Ints
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def since(self, from_ns: int) -> LateRows:
+        """Those released at ``from_ns`` or later."""
+        release = self.items["release_ns"][self.places]
+        return LateRows(self.items, self.places[int(release.searchsorted(from_ns)) :])
+
+
+def read_rows(rows: Items | LateRows) -> Items:
+    return pick_items(*rows) if isinstance(rows, LateRows) else rows
+
+
 class _Part:
     """Rows as they came; their times are put in one piece for whoever searches them."""
 
-    __slots__ = ("_release_ns", "items")
+    __slots__ = ("_release_ns", "_rows")
 
-    def __init__(self, items: Items) -> None:
-        self.items = items
+    def __init__(self, rows: Items | LateRows) -> None:
+        self._rows = rows
         self._release_ns: Ints | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def items(self) -> Items:
+        self._rows = found = read_rows(self._rows)
+        return found
 
     @property
     def release_ns(self) -> Ints:
         if self._release_ns is None:
             self._release_ns = np.ascontiguousarray(self.items["release_ns"])
         return self._release_ns
+
+    @property
+    def last_ns(self) -> int:
+        rows = self._rows
+        if isinstance(rows, LateRows):
+            return int(rows.items["release_ns"][rows.places[-1]])
+        return int(rows["release_ns"][-1])
 
 
 class StreamColumns:
@@ -77,14 +112,14 @@ class StreamColumns:
         self._kept_from = (0, 0)
         self._joining = Lock()
 
-    def append(self, items: Items, keep_from_ns: int, now_ns: int) -> None:
+    def append(self, items: Items | LateRows, keep_from_ns: int, now_ns: int) -> None:
         """Add rows. Those before ``keep_from_ns``, or beyond the bound, may go."""
         with self._joining:
             self._fresh.append(_Part(items))
             self._fresh_rows += len(items)
             self._kept_from = keep_from_ns, now_ns
-            while len(self._fresh) > 1 and self._fresh[0].items["release_ns"][-1] < keep_from_ns:
-                self._fresh_rows -= len(self._fresh.popleft().items)
+            while len(self._fresh) > 1 and self._fresh[0].last_ns < keep_from_ns:
+                self._fresh_rows -= len(self._fresh.popleft())
             bounded = self._keep_rows is not None and self._fresh_rows > self._keep_rows
             if bounded or len(self._fresh) > _MOST_PARTS:
                 self._join()
@@ -201,7 +236,7 @@ class SessionData:
         bound = None if stream.type is StreamType.BAR else self.keep_ticks
         self._columns.setdefault(stream, StreamColumns(bound))
 
-    def append(self, stream: Stream, items: Items) -> None:
+    def append(self, stream: Stream, items: Items | LateRows) -> None:
         """Fill a stream's columns; rows released later than now stay unseen until then."""
         view = self._time.view
         # One day more than shown: a reader with the view before a roll still finds its rows.

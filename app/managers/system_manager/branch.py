@@ -23,11 +23,11 @@ class Branch:
 
     def __init__(
         self, coordinator: BacktestStreamCoordinator, reader: SessionReader, data: SessionData,
-        feed: DataFeedLoop, desk: TradingDesk | None = None,
+        feed: DataFeedLoop | None, desk: TradingDesk | None = None,
     ) -> None:  # fmt: skip
         self.coordinator, self.reader, self.data = coordinator, reader, data
         self.desk = desk  # None: nothing trades
-        self._feed = feed
+        self._feed = feed  # None: a prepared cache has all
         self._began = False
 
     @property
@@ -52,14 +52,16 @@ class Branch:
     def start(self) -> None:
         """Start all threads."""
         self._began = True
-        self._feed.start()
+        if self._feed is not None:
+            self._feed.start()
         self.coordinator.start_worker()
 
     def stop(self) -> None:
         """Stop all threads; any thread, any number of times."""
-        self._feed.stop()
+        if self._feed is not None:
+            self._feed.stop()
         self.coordinator.stop_worker()
-        if self._feed.is_alive():
+        if self._feed is not None and self._feed.is_alive():
             self._feed.join(_JOIN_S)
 
     def close(self) -> None:

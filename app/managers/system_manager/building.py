@@ -18,16 +18,12 @@ from app.managers.system_manager.branch import Branch
 from app.managers.system_manager.config import ResolvedConfig, SessionDefaults
 from app.managers.system_manager.market import corporate_actions, stream_dates
 from app.managers.system_manager.plan import TradingPlan, open_desk
+from app.managers.system_manager.prepared import find_prepared
 from app.managers.system_manager.reader import SessionReader
+from app.managers.system_manager.sources import open_sources, symbols_with_bars
 from app.managers.time_manager import TimeManager, Wall
-from app.model import Dictionary, Stream, StreamType
+from app.model import Dictionary, Stream
 from app.trading.adjust import Split, split_table
-
-# Rows of all streams together that are read ahead of the merge, where row groups are larger.
-_HELD_ROWS = 3_000_000
-_LEAST_PART_ROWS = 1024
-_FIRST_ROWS = 65_536  # of all streams, that are worked off before more of any
-_LEAST_FIRST_ROWS = 64
 
 
 class Start(NamedTuple):
@@ -61,11 +57,9 @@ class SessionBuilder:
         self._known = _Known(
             {symbol: daily_closes(catalog, symbol) for symbol in config.symbols},
             tuple(split_table(actions, config.symbols, config.days, config.calendar.zone.key)),
-            tuple(
-                any(s.symbol == name and s.type is not StreamType.QUOTE for s in config.streams)
-                for name in config.symbols
-            ),
+            symbols_with_bars(config),
         )
+        self._prepared = find_prepared(catalog, config)
 
     def dates(self) -> dict[Stream, frozenset[int]]:
         """By stream, the days on which the catalog has rows of it."""
@@ -73,16 +67,17 @@ class SessionBuilder:
 
     def build(self, start: Start) -> Branch:
         """An execution from the session's start; StateError while another one is live."""
-        config, defaults = self.config, self._defaults
-        words = Dictionary()
+        config, defaults, prepared = self.config, self._defaults, self._prepared
+        words = Dictionary(() if prepared is None else prepared.words)
         pool = ThreadPoolExecutor(READERS, thread_name_prefix="CatalogReader")
         time_manager = TimeManager(config.days, config.first_day, start.epoch)
         data = SessionData(time_manager, config.symbols, config.history_days, defaults.tick_rows)
-        sources = self._sources(words, pool)
+        sources = open_sources(config, defaults, self._catalog, words, pool)
         coordinator = BacktestStreamCoordinator(
             time_manager, data, speed=start.speed, look_back_ns=config.look_back_ns,
             counted_from_ns=config.counted_from_ns, words=words, queue_rows=defaults.buffer_rows,
             wall=self._wall, start_paused=start.paused, numbers=self._numbers,
+            merger=None if prepared is None else prepared.merger(),
         )  # fmt: skip
         try:
             return self._wire(sources, pool, coordinator, time_manager, data)
@@ -90,28 +85,17 @@ class SessionBuilder:
             coordinator.close()  # or no other session could ever be made
             raise
 
-    def _sources(self, words: Dictionary, pool: ThreadPoolExecutor) -> list[ParquetCandleSource]:
-        config = self.config
-        per_stream = self._defaults.buffer_rows // (2 * len(config.streams))
-        rows = self._defaults.read_rows
-        read_rows = max(1, min(rows, per_stream))
-        part_rows = max(_LEAST_PART_ROWS, _HELD_ROWS // len(config.streams))
-        first_rows = max(_LEAST_FIRST_ROWS, _FIRST_ROWS // len(config.streams))
-        return [
-            ParquetCandleSource(
-                self._catalog, stream, config.from_ns(stream), config.reads_until_ns(stream),
-                rows=min(rows, part_rows), read_rows=read_rows, part_rows=part_rows,
-                first_rows=first_rows, words=words, pool=pool,
-            )
-            for stream in config.streams
-        ]  # fmt: skip
-
-    def _wire(
+    def _feed(
         self, sources: list[ParquetCandleSource], pool: ThreadPoolExecutor,
-        coordinator: BacktestStreamCoordinator, time_manager: TimeManager, data: SessionData,
-    ) -> Branch:  # fmt: skip
-        config, known = self.config, self._known
-        book = DayBook(config.days, config.symbols, known.daily, known.with_bars)
+        coordinator: BacktestStreamCoordinator, book: DayBook,
+    ) -> DataFeedLoop | None:  # fmt: skip
+        """What feeds the coordinator; None where a prepared cache has done so already."""
+        config, prepared = self.config, self._prepared
+        if prepared is not None:
+            for stream in prepared.streams:
+                coordinator.register_derived(stream)
+            prepared.fill(book, coordinator.discards)
+            return None
         for source in sources:
             coordinator.register_stream(
                 source.stream.symbol, source.stream.type, sequenced=source.sequenced
@@ -121,11 +105,19 @@ class SessionBuilder:
             config.symbols, self._before_upkeep,
         )  # fmt: skip
         coordinator.attach_upkeep(upkeep)
+        return DataFeedLoop(coordinator, sources, pool)
+
+    def _wire(
+        self, sources: list[ParquetCandleSource], pool: ThreadPoolExecutor,
+        coordinator: BacktestStreamCoordinator, time_manager: TimeManager, data: SessionData,
+    ) -> Branch:  # fmt: skip
+        config, known = self.config, self._known
+        book = DayBook(config.days, config.symbols, known.daily, known.with_bars)
+        feed = self._feed(sources, pool, coordinator, book)
         integral = {source.stream: source.integral for source in sources}
         reader = SessionReader(
             time_manager, data, book, coordinator.source_words, integral, known.splits
         )
-        feed = DataFeedLoop(coordinator, sources, pool)
         desk = None
         if self._plan is not None:
             for chair in (self._plan.chairs or {}).values():

@@ -72,6 +72,7 @@ class _Over(Catalog):
 
     def __init__(self, base: Catalog, own: Catalog) -> None:
         self.uri, self.filesystem, self.root = base.uri, base.filesystem, base.root
+        self.cache_dir = None
         self._base, self._own = base, own
         self._mine = frozenset(own.symbols)
         self._merge()

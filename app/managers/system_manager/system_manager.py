@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from app.calendar import zone_of
 from app.catalog.location import redact_uri
 from app.catalog.store import Catalog
 from app.errors import CatalogError, StateError
@@ -23,6 +24,12 @@ from app.managers.system_manager.config import (
     resolve,
 )
 from app.managers.system_manager.plan import TradingPlan
+from app.managers.system_manager.preparing import (
+    PreparedReport,
+    Progress,
+    prepare_cache,
+    whole_range,
+)
 from app.managers.system_manager.session import ReplaySession
 from app.managers.system_manager.session_record import RecordPlan, SessionRecord
 from app.managers.time_manager import Wall
@@ -148,6 +155,18 @@ class SystemManager:
             self.session = session
         session.wait_started(_START_WAIT_S)
         return session
+
+    def prepare(
+        self, symbols: Sequence[str], start: str | None, end: str | None, progress: Progress
+    ) -> PreparedReport:
+        """Write the cache that sessions of these symbols over some of these days are played from.
+
+        None: the catalog's first and last date. All else is as the defaults say. Blocks.
+        """
+        catalog = self.catalog()
+        first, last = whole_range(catalog, symbols, zone_of(self.defaults.calendar))
+        wish = SessionConfig(symbols, start or first, end or last)
+        return prepare_cache(catalog, wish, self.defaults, progress)
 
     def _start(self, session: ReplaySession) -> None:
         try:
