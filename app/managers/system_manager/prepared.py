@@ -122,10 +122,12 @@ def find_prepared(catalog: Catalog, config: ResolvedConfig) -> PreparedFeed | No
         if unfit is not None:
             log.info("the prepared cache %s is not for this session: %s", paths.data, unfit)
             return None
-        return PreparedFeed(Batches(paths.data, manifest), config, day)
+        batches = Batches(paths.data, manifest)
     except CatalogError as error:
         log.warning("the prepared cache is not used: %s; %s", error, _AGAIN)
         return None
+    log.info("the session plays from the prepared cache %s", paths.data)
+    return PreparedFeed(batches, config, day)
 
 
 class CachePaths(NamedTuple):
