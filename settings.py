@@ -79,6 +79,10 @@ class Settings(BaseSettings):
         "Symbols of one session.",
         ge=1, le=100_000,
     )  # fmt: skip
+    session_from_cache: bool = _setting(
+        True, "true or false",
+        "Whether a session plays from a prepared cache that fits it; verifying a run never does.",
+    )  # fmt: skip
     feed_buffer_rows: int = _setting(
         1_000_000, "whole rows from 1024 to 1000000000",
         "Bound of what is read ahead of the clock, in rows.",

@@ -405,6 +405,11 @@ def test_another_grace_reads_the_files(root: Path, cache: Path) -> None:
         assert not prepared
 
 
+def test_it_is_not_used_where_the_settings_say_so(root: Path, cache: Path) -> None:
+    with opened(root, cache, replace(PLAIN, from_cache=False)) as (_, _, prepared):
+        assert not prepared
+
+
 def test_days_that_are_added_later_leave_it_in_use(root: Path, tmp_path: Path) -> None:
     mine, folder = Path(shutil.copytree(root, tmp_path / "market")), tmp_path / "cache"
     prepare(mine, folder)

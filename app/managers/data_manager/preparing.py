@@ -25,7 +25,7 @@ from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.feeding import Feeding
 from app.managers.data_manager.intake import Taken
-from app.managers.data_manager.merge import Merged
+from app.managers.data_manager.merge import CHUNK_ROWS, Merged
 from app.managers.data_manager.prepared import (
     LOST,
     SCHEMA,
@@ -40,7 +40,6 @@ from app.model import ITEM, Batch, Dictionary, Ints, Items, Stream, join_items
 from app.runs.digest import DeliveredWords
 from app.times import MINUTE_NS
 
-_EVER_NS = END_NS
 _BYTES = np.dtype(("S", ITEM.itemsize))
 OnThrough = Callable[[int], None]
 
@@ -128,15 +127,21 @@ class _Recorder(Feeding):
         """What was merged, and through when; all of it."""
         while self.merger.merged_through_ns < END_NS:
             with self._lock:
-                self._lock.wait_for(lambda: self._error is not None or self.merger.can_merge)
+                self._lock.wait_for(lambda: self._error is not None or self._has_chunk())
                 self._check()
-                merged = self.merger.take(_EVER_NS)
+                merged = self.merger.take(END_NS)
                 self.merger.take_fresh()
                 self.make_room()
             yield merged, self.merger.merged_through_ns
         with self._lock:
             self._lock.wait_for(lambda: self._error is not None or self._recorded)
             self._check()
+
+    def _has_chunk(self) -> bool:
+        """Whether there are rows for a whole chunk, or no more will come; under the lock."""
+        merger = self.merger
+        full = merger.queued_rows >= CHUNK_ROWS or not self._has_room()
+        return merger.can_merge and (full or merger.horizon_ns == END_NS)
 
     def _check(self) -> None:
         if self._error is not None:

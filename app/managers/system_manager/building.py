@@ -59,7 +59,7 @@ class SessionBuilder:
             tuple(split_table(actions, config.symbols, config.days, config.calendar.zone.key)),
             symbols_with_bars(config),
         )
-        self._prepared = find_prepared(catalog, config)
+        self._prepared = find_prepared(catalog, config) if defaults.from_cache else None
 
     def dates(self) -> dict[Stream, frozenset[int]]:
         """By stream, the days on which the catalog has rows of it."""

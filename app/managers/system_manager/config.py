@@ -53,6 +53,7 @@ class SessionDefaults:
     read_rows: int = 16_384
     tick_rows: int = 1_000_000
     max_symbols: int = 100_000
+    from_cache: bool = True  # where a prepared one fits
 
 
 class ResolvedConfig(NamedTuple):

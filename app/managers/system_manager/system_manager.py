@@ -81,6 +81,7 @@ class SystemManager:
             read_rows=settings.feed_read_rows,
             tick_rows=settings.tick_keep_rows,
             max_symbols=settings.session_max_symbols,
+            from_cache=settings.session_from_cache,
         )
         return cls(settings.data_catalog_uri, defaults, Path(settings.tapedeck_cache_dir))
 

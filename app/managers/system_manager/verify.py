@@ -65,7 +65,9 @@ class Verifier:
             (folder / _RUNS).mkdir()
             config, names = self._lay_out(manifest, folder / _STRATEGIES)
             settings = settings_for(manifest, self._settings, self._catalog)
-            settings = settings.model_copy(update={"tapedeck_runs_database_url": None})
+            # It is a proof of the files themselves, not of what was once made of them.
+            apart = {"tapedeck_runs_database_url": None, "session_from_cache": False}
+            settings = settings.model_copy(update=apart)
             job = VerifyJob(
                 self._record.path, folder / _RUNS, folder / ANSWER, folder / _STRATEGIES, config,
                 settings, "report.html" in manifest.files,
