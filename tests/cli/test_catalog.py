@@ -73,6 +73,48 @@ def test_build_brings_a_large_file_into_the_layout(run: Run, tmp_path: Path) -> 
     assert json.loads(again.stdout)["rows_written"] == 4 * MINUTES
 
 
+def test_build_keeps_a_cache_that_a_replay_plays_from(
+    run: Run, small_catalog: Path, tmp_path: Path
+) -> None:
+    done = run("catalog", "build", small_catalog, "--cache", "--start", str(DAYS[0]), "--json")
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)["cache"]
+    assert (made["symbols"], made["last"]) == (2, str(DAYS[1]))
+    path = tmp_path / made["path"]
+    assert path.stat().st_size < made["bytes"] < 200 * made["rows"]
+    shown = run("catalog", "build", small_catalog, "--cache", "--symbols", "AIG")
+    assert "disk space (MB)" in shown.stdout
+    assert len(list(path.parent.glob("prepared-*.arrow"))) == 2
+
+
+def test_build_of_a_catalog_and_its_cache_at_once(run: Run, tmp_path: Path) -> None:
+    table = bar_table(DAYS[0], 50.0)
+    write(tmp_path / "source" / "bars_1m" / "symbol=AIG" / "all.parquet", table)
+    done = run(
+        "catalog", "build", tmp_path / "source", "--to", tmp_path / "built", "--cache", "--json"
+    )
+    found = json.loads(done.stdout)
+    assert found["rows_written"] == MINUTES
+    assert found["cache"]["rows"] > MINUTES
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "name what is to be made"),
+        (["--to", "x", "--start", "2013-10-07"], "give --cache"),
+        (["--cache", "--start", "2013-10-07T13:30Z"], "whole days"),
+        (["--cache", "--symbols", "NONE"], "has no symbol"),
+    ],
+)  # fmt: skip
+def test_build_says_what_is_missing(
+    run: Run, small_catalog: Path, options: list[str], said: str
+) -> None:
+    done = run("catalog", "build", small_catalog, *options)
+    assert done.exit_code in (1, 2)
+    assert said in done.stderr
+
+
 def test_build_of_nothing_is_an_error(run: Run, tmp_path: Path) -> None:
     done = run("catalog", "build", tmp_path, "--to", tmp_path / "built")
     assert (done.exit_code, "no Parquet files" in done.stderr) == (1, True)

@@ -123,7 +123,7 @@ _SECONDS = st.integers(-1800, 25_200)  # around the hours
 
 
 @st.composite
-def _ticks(draw: Callable[..., Any], make: Callable[..., Row], **texts: list[Any]) -> list[Row]:
+def _ticks(draw: st.DrawFn, /, make: Callable[..., Row], **texts: list[Any]) -> list[Row]:
     rows = []
     for second in sorted(draw(st.lists(_SECONDS, max_size=25))):
         words = {name: draw(st.sampled_from(values)) for name, values in texts.items()}
@@ -134,7 +134,7 @@ def _ticks(draw: Callable[..., Any], make: Callable[..., Row], **texts: list[Any
 
 
 @st.composite
-def _bars(draw: Callable[..., Any]) -> list[Row]:
+def _bars(draw: st.DrawFn) -> list[Row]:
     minutes = sorted(draw(st.lists(st.integers(-30, 420), max_size=40)))  # some of them twice
     rows = [bar(m * MINUTE, draw(st.sampled_from([10.0, 11.0])), 100 + m) for m in minutes]
     if len(rows) > 3 and draw(st.booleans()):
@@ -142,7 +142,7 @@ def _bars(draw: Callable[..., Any]) -> list[Row]:
     return rows
 
 
-TRADES = {
+TRADES: dict[str, list[Any]] = {
     "exchange": ["N", "Q", "P", None], "conditions": ["", "T", "I4"],
     "auction": [None, None, "close", "open"],
 }  # fmt: skip
@@ -427,8 +427,11 @@ def test_rows_out_of_order_over_a_day_s_edge_keep_its_parts_from_use(tmp_path: P
     prepare(mine, folder)
     spans = {(DAY1, DAY3): True, (DAY3, DAY3): True, (DAY2, DAY3): False, (DAY1, DAY1): False}
     for (first, last), fits in spans.items():
-        wish = {"start": str(first), "end": str(last), "history_days": 0}
-        with opened(mine, folder, **wish) as (_, _, prepared):
+        with opened(mine, folder, start=str(first), end=str(last), history_days=0) as (
+            _,
+            _,
+            prepared,
+        ):
             assert prepared == fits, (first, last)
 
 
