@@ -134,7 +134,8 @@ def build(
             ("items", prepared.rows),
             ("disk space (MB)", round(prepared.bytes / 1e6, 1)),
         ]
-        out.print(table(f"Prepared {prepared.path}", ["what", "how much"], rows))
+        typer.echo(f"Prepared {prepared.path}")
+        out.print(table("", ["", "count"], rows))
 
 
 def _build_files(source: str, to: str, zone: str) -> BuildReport:
