@@ -7,6 +7,7 @@ costs next to nothing; prices are worked out when one is asked for, or when the 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ import numpy as np
 from app.model import TRADE_CODE, Flag, Floats, Ints, Window
 from app.trading.adjust import late_prints, spans_split
 from app.trading.data_events import MarketEvent
+
+_LAST, _POST_CLOSE = int(Flag.LAST), int(Flag.POST_CLOSE)  # numpy takes long over an enum's
 
 
 class Prices(NamedTuple):
@@ -39,18 +42,38 @@ def eligible_prices(
     items = window.items
     stream, flags = np.ascontiguousarray(items["stream"]), np.ascontiguousarray(items["flags"])
     is_trade = stream == TRADE_CODE
-    fits = (stream == 1) | (is_trade & (flags & Flag.LAST != 0))
-    fits &= flags & Flag.POST_CLOSE == 0
+    trades = is_trade.any()
+    fits = stream == 1
+    if trades:
+        fits |= is_trade & (flags & _LAST != 0)
+    fits &= flags & _POST_CLOSE == 0
     if ratios:
         fits &= ~spans_split(items, ratios)
     row = np.flatnonzero(fits)
     values: Any = items["v"]
-    price = values[row, np.where(is_trade[row], 0, 3)]
+    price = values[row, np.where(is_trade[row], 0, 3) if trades else 3]
     if ratios and old:
         on_time = ~late_prints(items["symbol"][row], price, ratios, old)
         row, price = row[on_time], price[on_time]
-    edges = row.searchsorted(window.bounds)
+    edges = row.searchsorted(window.bounds) if len(row) < len(items) else window.bounds
     return Prices(window, row, items["symbol"][row].astype(np.int64), price, edges)
+
+
+class _Newest(threading.local):
+    """The newest window's prices of each thread: the services of a run are sent the same ones."""
+
+    prices: Prices | None = None
+
+
+_newest = _Newest()
+
+
+def _shared_prices(window: Window) -> Prices:
+    """As ``eligible_prices`` on a day without splits, worked out once."""
+    known = _newest.prices
+    if known is None or known.window is not window:
+        known = _newest.prices = eligible_prices(window)
+    return known
 
 
 class Marks:
@@ -59,7 +82,7 @@ class Marks:
     def __init__(self, symbols: int) -> None:
         self._prices = np.full(symbols, np.nan)
         self._times_ns = np.zeros(symbols, np.int64)
-        self._known: Prices | None = None
+        self._known: Prices | None = None  # of the newest window of a split's day
         self._window: Window | None = None  # noted and not worked out: slices low to high of it
         self._low = self._high = 0
         self._ratios: dict[int, float] = {}  # splits of the newest day that has any
@@ -106,10 +129,13 @@ class Marks:
         self._ratios[symbol] = self._ratios.get(symbol, 1.0) * ratio
 
     def eligible(self, window: Window) -> Prices:
-        """The eligible rows of a window; those of the newest are kept."""
+        """The eligible rows of a window; not to be written to, others have them too."""
+        ratios = self._ratios_on(window.day)
+        if not ratios:
+            return _shared_prices(window)
         known = self._known
         if known is None or known.window is not window:
-            known = self._known = eligible_prices(window, self._ratios_on(window.day), self._old)
+            known = self._known = eligible_prices(window, ratios, self._old)
         return known
 
     def _ratios_on(self, day: int) -> Mapping[int, float] | None:
@@ -127,11 +153,13 @@ class Marks:
         self._low = high
         known = self.eligible(window)
         first, last = known.edges.item(low), known.edges.item(high)
-        if last - first == 1:  # the usual case where few symbols trade
-            symbol = known.symbol.item(first)
-            self._prices[symbol] = known.price.item(first)
-            self._times_ns[symbol] = window.items["release_ns"].item(known.row.item(first))
-        elif first < last:
+        if first == last:
+            return
+        if last - first == 1 or len(self._prices) == 1:  # the usual cases; scalars are faster
+            symbol = known.symbol.item(last - 1)
+            self._prices[symbol] = known.price.item(last - 1)
+            self._times_ns[symbol] = window.items["release_ns"].item(known.row.item(last - 1))
+        else:
             symbols = known.symbol[first:last]
             self._prices[symbols] = known.price[first:last]
             self._times_ns[symbols] = window.items["release_ns"][known.row[first:last]]

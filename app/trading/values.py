@@ -7,6 +7,7 @@ in whatever order, and wherever they are cut.
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
+from math import isnan
 
 import numpy as np
 
@@ -23,16 +24,30 @@ def market_values(quantities: Floats, prices: Floats) -> Ints:
     exact[np.isnan(exact)] = 0.0
     most = max(exact.max(initial=0.0), -exact.min(initial=0.0))
     if most > _MOST:
-        raise TapedeckError(
-            f"a position is worth {most / MICRO:g}; an account can value up to {_MOST / MICRO:g} "
-            "in one symbol: is a price or a quantity wrong?"
-        )
+        raise _too_large(most)
     return exact.astype(np.int64)
 
 
 def market_value(quantity: float, price: float) -> int:
-    """As ``market_values``, of one position that has a price."""
+    """Of one strategy's position that has a price; of any size."""
     return round(quantity * price * MICRO)
+
+
+def net_value(quantity: float, price: float) -> int:
+    """As ``market_values``, of one symbol."""
+    exact = quantity * price * MICRO
+    if abs(exact) <= _MOST:
+        return round(exact)
+    if isnan(exact):
+        return 0
+    raise _too_large(abs(exact))
+
+
+def _too_large(value: float) -> TapedeckError:
+    return TapedeckError(
+        f"a position is worth {value / MICRO:g}; an account can value up to {_MOST / MICRO:g} "
+        "in one symbol: is a price or a quantity wrong?"
+    )
 
 
 def micros(amount: Decimal) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+from collections.abc import Sequence
 from decimal import Context, Decimal
 
 import numpy as np
@@ -24,6 +26,7 @@ class Account:
         self.realised = ZERO  # before costs
         self.fees = ZERO  # commissions and fees
         self.quantities: Floats = np.zeros(symbols)
+        self.held: dict[int, float] = {}  # those that are not 0
         self._net: dict[int, Decimal] = {}
         self._books: dict[tuple[str, int], Book] = {}
         self._of_symbol: dict[int, list[Book]] = {}
@@ -34,12 +37,12 @@ class Account:
         found = self._books.get((strategy_id, symbol))
         if found is None:
             found = self._books[strategy_id, symbol] = Book(strategy_id, symbol)
-            self._of_symbol.setdefault(symbol, []).append(found)
+            insort(self._of_symbol.setdefault(symbol, []), found, key=lambda b: b.strategy_id)
         return found
 
-    def books(self, symbol: int) -> list[Book]:
+    def books(self, symbol: int) -> Sequence[Book]:
         """All positions in a symbol that there ever were, by strategy."""
-        return sorted(self._of_symbol.get(symbol, ()), key=lambda b: b.strategy_id)
+        return self._of_symbol.get(symbol, ())
 
     def open_symbols(self) -> list[int]:
         """Symbols in which some strategy has a position."""
@@ -92,4 +95,6 @@ class Account:
     def _move(self, symbol: int, quantity: Decimal) -> None:
         net = self._net.get(symbol, ZERO) + quantity
         self._net[symbol] = net
-        self.quantities[symbol] = float(net)
+        self.quantities[symbol] = self.held[symbol] = float(net)
+        if not net:
+            del self.held[symbol]

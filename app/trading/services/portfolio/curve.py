@@ -13,9 +13,9 @@ import numpy as np
 
 from app.model import Floats, Ints
 from app.trading.data_events import EquityEvent
-from app.trading.services.portfolio.rows import MarkRows
-from app.trading.services.portfolio.sequences import CASH_ONLY, Step, rows_of_marks, with_steps
-from app.trading.values import MICRO, market_values, micros
+from app.trading.services.portfolio.rows import MarkRows, no_rows, of_slices
+from app.trading.services.portfolio.sequences import CASH_ONLY, Sequences, Step
+from app.trading.values import MICRO, micros
 
 
 class Curve:
@@ -24,12 +24,15 @@ class Curve:
     def __init__(self, cash: Decimal, symbols: int) -> None:
         # As of the last flush; points are four rows: time, cash, net, gross.
         self._cash = micros(cash)
+        self._net = self._gross = 0
         self._quantities: Floats = np.zeros(symbols)
+        self._held: set[int] = set()  # symbols of which there is some quantity
         self._prices: Floats = np.full(symbols, np.nan)
         self._given: Ints = np.full((4, 1), -1)  # the last point given
         self._newest: Ints = np.empty((4, 0), np.int64)  # one point at most
         # Since then:
         self._steps: list[Step] = []
+        self._no_rows = no_rows(symbols)
 
     def start(self, at_ns: int) -> None:
         """The first point: cash, and nothing else."""
@@ -46,7 +49,7 @@ class Curve:
     @property
     def needs_rows(self) -> bool:
         """Whether the marks since the last flush matter."""
-        return bool(self._steps) or bool(self._quantities.any())
+        return bool(self._steps or self._held)
 
     def flush(
         self, rows: MarkRows | None, slices: range, prices: Floats, final: bool = False
@@ -56,7 +59,8 @@ class Curve:
         ``prices`` are the marks after them. The newest point is kept back, if not ``final``.
         """
         if self.needs_rows:
-            self._newest = self._joined(self._points(rows, slices))
+            marks = self._no_rows if rows is None else of_slices(rows, slices)
+            self._newest = self._joined(self._points(marks))
             self._take_steps()
         self._prices = prices.copy()
         count = self._newest.shape[1]
@@ -72,6 +76,7 @@ class Curve:
             self._cash = step.cash
             if step.symbol != CASH_ONLY:
                 self._quantities[step.symbol] = step.quantity
+                (self._held.add if step.quantity else self._held.discard)(step.symbol)
         self._steps.clear()
 
     def _joined(self, points: Ints) -> Ints:
@@ -81,55 +86,50 @@ class Curve:
             kept = kept[:, :0]
         joined = np.concatenate([self._given, kept, points], axis=1)
         changed = (joined[1:, 1:] != joined[1:, :-1]).any(axis=0)
-        return joined[:, 1:][:, changed]
+        return joined[:, 1:].compress(changed, axis=1)
 
-    def _points(self, rows: MarkRows | None, slices: range) -> Ints:
-        """The account at each of these slices and steps at which it may have changed."""
+    def _points(self, marks: MarkRows) -> Ints:
+        """The account at all times of these marks and of the steps."""
         steps_ns = np.array([s.at_ns for s in self._steps], np.int64)
-        slices_ns = rows.times_ns[slices.start : slices.stop] if rows else steps_ns[:0]
-        times_ns, place = _merged(slices_ns, steps_ns)
-        held = self._quantities != 0
-        held[[s.symbol for s in self._steps if s.symbol != CASH_ONLY]] = True
-        changes = rows_of_marks(rows, slices, held, place)
-        at = times_ns.searchsorted(steps_ns)
-        if self._steps:
-            changes = with_steps(changes, self._steps, at)
-        net, gross = (
-            _totals(change, changes.at, len(times_ns))
-            for change in changes.value_changes(self._quantities, self._prices)
-        )
-        moved = (net != 0) | (gross != 0)
-        moved[at] = True
-        values = market_values(self._quantities, self._prices)
-        cash = np.array([self._cash, *(s.cash for s in self._steps)], np.int64)
-        return np.stack([
-            times_ns[moved],
-            np.repeat(cash, np.diff(at, prepend=0, append=len(times_ns)))[moved],
-            values.sum() + net[moved].cumsum(),
-            np.abs(values).sum() + gross[moved].cumsum(),
-        ])  # fmt: skip
+        slices = marks.times_ns.searchsorted(steps_ns)
+        times_ns, row_at, at = _on_times(marks, steps_ns, slices)
+        if not len(times_ns):
+            return np.empty((4, 0), np.int64)
+        sequences = Sequences(marks, self._quantities, self._prices)
+        steps = sequences.take(self._steps, slices.tolist())
+        points = np.zeros((4, len(times_ns)), np.int64)
+        points[0] = times_ns
+        cash = np.array([self._cash, *[s.cash for s in self._steps]], np.int64)
+        points[1] = cash.repeat(_widths(at, len(times_ns)))
+        for total, change in zip(points[2:], sequences.value_changes(), strict=True):
+            np.add.at(total, row_at, change)
+        for number, before, after in steps:
+            points[2, at[number]] += after - before
+            points[3, at[number]] += abs(after) - abs(before)
+        points[2:, :1] += [[self._net], [self._gross]]
+        np.cumsum(points[2:], axis=1, out=points[2:])
+        self._net, self._gross = points[2:, -1].tolist()
+        return points
 
 
-def _merged(slices_ns: Ints, steps_ns: Ints) -> tuple[Ints, Ints]:
-    """All times, rising, each once; and where those of the slices stand among them."""
+def _on_times(marks: MarkRows, steps_ns: Ints, slices: Ints) -> tuple[Ints, Ints, Ints]:
+    """All times, rising, each once; where the marks stand among them, and where the steps do.
+
+    ``slices``: the first slice that is not before each step.
+    """
     if not len(steps_ns):
-        return slices_ns, np.arange(len(slices_ns))
-    before = slices_ns.searchsorted(steps_ns)
-    new = np.ones(len(steps_ns), np.bool_)
-    new[1:] = steps_ns[1:] != steps_ns[:-1]
-    inside = before < len(slices_ns)
-    new[inside] &= slices_ns[before[inside]] != steps_ns[inside]
-    place = np.arange(len(slices_ns))
-    if new.any():
-        place += before[new].searchsorted(place, "right")
-    return np.insert(slices_ns, before[new], steps_ns[new]), place
+        return marks.times_ns, marks.slice, slices
+    if slices[-1] < len(marks.times_ns) and (marks.times_ns[slices] == steps_ns).all():
+        return marks.times_ns, marks.slice, slices  # the usual case: fills come with a slice
+    times_ns = np.union1d(marks.times_ns, steps_ns)
+    place = times_ns.searchsorted(marks.times_ns)
+    return times_ns, place[marks.slice], times_ns.searchsorted(steps_ns)
 
 
-def _totals(changes: Ints, at: Ints, count: int) -> Ints:
-    """The sum of the changes of each of ``count`` times."""
-    total = np.zeros(count, np.int64)
-    np.add.at(total, at, changes)
-    return total
+def _widths(edges: Ints, count: int) -> Ints:
+    """How many of ``count`` lie before the first edge, between two, and after the last."""
+    bounded: Ints = np.array([0, *edges.tolist(), count])
+    return bounded[1:] - bounded[:-1]
 
 
 def _event(points: Ints) -> EquityEvent:

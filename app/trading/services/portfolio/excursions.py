@@ -1,14 +1,18 @@
 """The lowest and highest mark of each symbol since it was last asked for.
 
-Of one symbol at a fill, of all at a window's end; nothing per row.
+Of one symbol at a fill, of those with an open lot at a window's end; nothing per row.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 
 from app.model import Ints
 from app.trading.services.portfolio.rows import MarkRows
+
+_FEW = 16  # symbols; one by one is faster up to about here
 
 
 class Excursions:
@@ -20,28 +24,41 @@ class Excursions:
         self._rows: MarkRows | None = None
         self._seen: Ints = np.zeros(symbols, np.int64)  # the first row not looked at, by symbol
 
-    def take(self, symbol: int, rows: MarkRows | None, until_ns: int) -> tuple[float, float]:
-        """The range of a symbol's marks before ``until_ns`` since the last call; then it is empty.
+    def take(self, symbol: int, rows: MarkRows | None, slices: int) -> tuple[float, float]:
+        """The range of a symbol's marks since the last call; then it is empty.
 
-        (inf, -inf) where there was none. ``rows``: of the running window.
+        Of windows that were left, and of so many ``slices`` of the running one, whose ``rows``
+        these are. (inf, -inf) where there was none.
         """
-        low, high = float(self._low[symbol]), float(self._high[symbol])
+        if rows is not None:
+            self._begin(rows)
+            first, end = self._seen.item(symbol), rows.bounds.item(symbol + 1)
+            last = first + int(rows.slice[first:end].searchsorted(slices))
+            self._look(symbol, rows, last)
+        found = self._low.item(symbol), self._high.item(symbol)
         self._low[symbol], self._high[symbol] = np.inf, -np.inf
-        if rows is None:
-            return low, high
-        self._begin(rows)
-        first, end = int(self._seen[symbol]), int(rows.bounds[symbol + 1])
-        before = rows.times_ns.searchsorted(until_ns)
-        last = first + int(rows.slice[first:end].searchsorted(before))
-        self._seen[symbol] = last
-        if first < last:
-            span = rows.price[first:last]
-            low, high = min(low, float(span.min())), max(high, float(span.max()))
-        return low, high
+        return found
 
-    def leave(self, rows: MarkRows) -> None:
-        """All rows of a window have been delivered."""
+    def leave(self, rows: MarkRows, symbols: Collection[int]) -> None:
+        """All rows of a window have been delivered; only these symbols are asked for again before
+        they are begun anew."""
         self._begin(rows)
+        if len(symbols) <= _FEW:
+            for symbol in symbols:
+                self._look(symbol, rows, rows.bounds.item(symbol + 1))
+        else:
+            self._look_at_all(rows)
+        self._seen = rows.bounds[1:].copy()
+
+    def _look(self, symbol: int, rows: MarkRows, last: int) -> None:
+        first = self._seen.item(symbol)
+        if first < last:
+            self._seen[symbol] = last
+            price = rows.price[first:last]
+            self._low[symbol] = min(self._low.item(symbol), price.min())
+            self._high[symbol] = max(self._high.item(symbol), price.max())
+
+    def _look_at_all(self, rows: MarkRows) -> None:
         left = np.flatnonzero(self._seen < rows.bounds[1:])
         if len(left):
             spans = np.column_stack([self._seen[left], rows.bounds[left + 1]]).ravel()
@@ -50,7 +67,6 @@ class Excursions:
             high = np.maximum.reduceat(price, spans)[::2]
             self._low[left] = np.minimum(self._low[left], low)
             self._high[left] = np.maximum(self._high[left], high)
-        self._seen = rows.bounds[1:].copy()
 
     def _begin(self, rows: MarkRows) -> None:
         if rows is not self._rows:

@@ -44,14 +44,19 @@ class Valuation:
         """The window is over, or the run: the points of the curve that are new."""
         rows = self._marking_rows() if self._open or self.curve.needs_rows else None
         if rows is not None:
-            self._excursions.leave(rows)
+            self._excursions.leave(rows, self._open)
         found = self.curve.flush(rows, range(self._low, self._high), self.marks.prices, final)
         self._window = self._rows = None
         return found
 
     def range_of_marks(self, symbol: int, until_ns: int) -> tuple[float, float]:
         """Lowest and highest mark before ``until_ns`` since the last call; (inf, -inf): none."""
-        return self._excursions.take(symbol, self._marking_rows(), until_ns)
+        slices = 0
+        if self._window is not None:
+            slices, time_ns = self._high, self._window.times_ns.item
+            while slices and time_ns(slices - 1) >= until_ns:  # the one of now, at most
+                slices -= 1
+        return self._excursions.take(symbol, self._marking_rows(), slices)
 
     def step(
         self, at_ns: int, cash: Decimal, symbol: int, quantity: float, open_lots: bool,
