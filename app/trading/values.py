@@ -15,16 +15,21 @@ from app.errors import TapedeckError
 from app.model import Floats, Ints
 
 MICRO = 1_000_000
+_MICROTH = Decimal(1).scaleb(-6)
 _MOST = 9e17  # of one position, so that sums fit into 64 bits
 
 
 def market_values(quantities: Floats, prices: Floats) -> Ints:
     """Signed market values in millionths; 0 where there is no position, or no price."""
+    if len(quantities) == len(prices) == 1:  # scalars: ten times as fast
+        return np.array([net_value(quantities.item(), prices.item())], np.int64)
     exact = np.rint(quantities * prices * MICRO)
-    exact[np.isnan(exact)] = 0.0
-    most = max(exact.max(initial=0.0), -exact.min(initial=0.0))
-    if most > _MOST:
-        raise _too_large(most)
+    most = np.abs(exact).max(initial=0.0)
+    if not most <= _MOST:  # or there is a NaN
+        exact[np.isnan(exact)] = 0.0
+        most = np.abs(exact).max()
+        if most > _MOST:
+            raise _too_large(most)
     return exact.astype(np.int64)
 
 
@@ -57,4 +62,4 @@ def micros(amount: Decimal) -> int:
 
 def from_micros(value: int) -> Decimal:
     """The amount that ``value`` millionths are."""
-    return Decimal(value).scaleb(-6)
+    return value * _MICROTH

@@ -1,4 +1,4 @@
-"""The lowest and highest mark of each symbol since it was last asked for.
+"""The lowest and highest mark of each symbol while some lot of it is open.
 
 Of one symbol at a fill, of those with an open lot at a window's end; nothing per row.
 """
@@ -24,31 +24,39 @@ class Excursions:
         self._rows: MarkRows | None = None
         self._seen: Ints = np.zeros(symbols, np.int64)  # the first row not looked at, by symbol
 
+    def begin(self, symbol: int, rows: MarkRows | None, slices: int) -> None:
+        """A lot is open from now on: after so many ``slices`` of the window with these ``rows``."""
+        self._low[symbol], self._high[symbol] = np.inf, -np.inf
+        if rows is not None:
+            self._seen[symbol] = self._row(symbol, rows, slices)
+
     def take(self, symbol: int, rows: MarkRows | None, slices: int) -> tuple[float, float]:
-        """The range of a symbol's marks since the last call; then it is empty.
+        """The range of a symbol's marks since it was begun or taken; then it is empty.
 
         Of windows that were left, and of so many ``slices`` of the running one, whose ``rows``
         these are. (inf, -inf) where there was none.
         """
         if rows is not None:
-            self._begin(rows)
-            first, end = self._seen.item(symbol), rows.bounds.item(symbol + 1)
-            last = first + int(rows.slice[first:end].searchsorted(slices))
-            self._look(symbol, rows, last)
+            self._look(symbol, rows, self._row(symbol, rows, slices))
         found = self._low.item(symbol), self._high.item(symbol)
         self._low[symbol], self._high[symbol] = np.inf, -np.inf
         return found
 
     def leave(self, rows: MarkRows, symbols: Collection[int]) -> None:
-        """All rows of a window have been delivered; only these symbols are asked for again before
-        they are begun anew."""
-        self._begin(rows)
+        """All rows of a window have been delivered; of these symbols some lot is open."""
+        self._enter(rows)
         if len(symbols) <= _FEW:
             for symbol in symbols:
                 self._look(symbol, rows, rows.bounds.item(symbol + 1))
         else:
             self._look_at_all(rows)
         self._seen = rows.bounds[1:].copy()
+
+    def _row(self, symbol: int, rows: MarkRows, slices: int) -> int:
+        """The symbol's first row after so many slices."""
+        self._enter(rows)
+        first, end = self._seen.item(symbol), rows.bounds.item(symbol + 1)
+        return first + int(rows.slice[first:end].searchsorted(slices))
 
     def _look(self, symbol: int, rows: MarkRows, last: int) -> None:
         first = self._seen.item(symbol)
@@ -68,6 +76,6 @@ class Excursions:
             self._low[left] = np.minimum(self._low[left], low)
             self._high[left] = np.maximum(self._high[left], high)
 
-    def _begin(self, rows: MarkRows) -> None:
+    def _enter(self, rows: MarkRows) -> None:
         if rows is not self._rows:
             self._rows, self._seen = rows, rows.bounds[:-1].copy()

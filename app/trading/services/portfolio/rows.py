@@ -30,9 +30,7 @@ def group_by_symbol(prices: Prices, symbols: int) -> MarkRows:
     order = np.argsort(prices.symbol.astype(_small(symbols)), kind="stable")
     bounds = np.zeros(symbols + 1, np.int64)
     np.cumsum(np.bincount(prices.symbol, minlength=symbols), out=bounds[1:])
-    return MarkRows(
-        times_ns, bounds, prices.symbol[order], in_slice[order], prices.price[order]
-    )
+    return MarkRows(times_ns, bounds, prices.symbol[order], in_slice[order], prices.price[order])
 
 
 def no_rows(symbols: int) -> MarkRows:

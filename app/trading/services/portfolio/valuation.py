@@ -50,13 +50,11 @@ class Valuation:
         return found
 
     def range_of_marks(self, symbol: int, until_ns: int) -> tuple[float, float]:
-        """Lowest and highest mark before ``until_ns`` since the last call; (inf, -inf): none."""
-        slices = 0
-        if self._window is not None:
-            slices, time_ns = self._high, self._window.times_ns.item
-            while slices and time_ns(slices - 1) >= until_ns:  # the one of now, at most
-                slices -= 1
-        return self._excursions.take(symbol, self._marking_rows(), slices)
+        """Lowest and highest mark before ``until_ns`` since the last call, or since the first lot
+        was opened; (inf, -inf): none."""
+        if symbol not in self._open:
+            return np.inf, -np.inf
+        return self._excursions.take(symbol, self._marking_rows(), self._slices_before(until_ns))
 
     def step(
         self, at_ns: int, cash: Decimal, symbol: int, quantity: float, open_lots: bool,
@@ -64,10 +62,11 @@ class Valuation:
     ) -> None:  # fmt: skip
         """A position has changed; ``price`` is its mark where no market data brought it."""
         self.curve.step(at_ns, cash, symbol, quantity, price)
-        if open_lots:
-            self._open.add(symbol)
-        else:
+        if not open_lots:
             self._open.discard(symbol)
+        elif symbol not in self._open:
+            self._open.add(symbol)
+            self._excursions.begin(symbol, self._marking_rows(), self._slices_before(at_ns))
 
     def mark(self, symbol: int) -> float | None:
         """The mark; None before the first."""
@@ -79,6 +78,15 @@ class Valuation:
             return np.nan
         self.marks.set(symbol, price)
         return price
+
+    def _slices_before(self, until_ns: int) -> int:
+        """How many slices of the running window were released before then."""
+        if self._window is None:
+            return 0
+        slices, time_ns = self._high, self._window.times_ns.item
+        while slices and time_ns(slices - 1) >= until_ns:  # the one of now, at most
+            slices -= 1
+        return slices
 
     def _marking_rows(self) -> MarkRows | None:
         if self._window is not None and self._rows is None:
