@@ -41,17 +41,16 @@ def eligible_prices(
     """
     items = window.items
     stream, flags = np.ascontiguousarray(items["stream"]), np.ascontiguousarray(items["flags"])
-    is_trade = stream == TRADE_CODE
-    trades = is_trade.any()
     fits = stream == 1
-    if trades:
-        fits |= is_trade & (flags & _LAST != 0)
+    only_bars = fits.all()
+    if not only_bars:
+        fits |= (stream == TRADE_CODE) & (flags & _LAST != 0)
     fits &= flags & _POST_CLOSE == 0
     if ratios:
         fits &= ~spans_split(items, ratios)
-    row = np.flatnonzero(fits)
+    row = fits.nonzero()[0]
     values: Any = items["v"]
-    price = values[row, np.where(is_trade[row], 0, 3) if trades else 3]
+    price = values[row, 3 if only_bars else np.where(stream[row] == 1, 3, 0)]
     if ratios and old:
         on_time = ~late_prints(items["symbol"][row], price, ratios, old)
         row, price = row[on_time], price[on_time]

@@ -167,3 +167,14 @@ def test_eligible_rows_come_in_delivered_order() -> None:
     assert found.row.tolist() == [0, 2]
     assert found.symbol.tolist() == [1, 0]
     assert np.array_equal(found.price, [3, 2])
+
+
+def test_eligible_rows_are_worked_out_once_for_all_who_were_told_of_no_split() -> None:
+    one, other, split = (noted(trade(0, M[0], 70)) for _ in range(3))
+    split.split(0, 7.0)
+    whole = window([trade(0, M[1], 70)], day=1)
+    for marks in (one, other, split):
+        note(marks, whole)
+    assert [marks.price(0) for marks in (one, split, other)] == [70, 10, 70]
+    assert one.eligible(whole) is other.eligible(whole)
+    assert split.eligible(whole) is split.eligible(whole)

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import TapedeckError
 from app.model import Flag, Items, Window, join_items
 from app.times import SECOND_NS
 from app.trading.bus import Phase
@@ -20,7 +19,7 @@ from app.trading.context import CorporateAction
 from app.trading.data_events import MarketEvent
 from app.trading.events import FillEvent, PortfolioStateEvent
 from app.trading.sections import PortfolioSection
-from app.trading.values import market_values
+from app.trading.services.portfolio.curve import Curve
 from tests.trading.harness import (
     DAYS,
     ELIGIBLE,
@@ -149,16 +148,11 @@ def test_a_fill_at_the_time_of_the_newest_point_takes_its_place() -> None:
     ]
 
 
-def test_a_value_that_cannot_be_summed_is_refused() -> None:
-    with pytest.raises(TapedeckError, match=r"a position is worth 1e\+12; .* up to 9e\+11"):
-        market_values(np.array([1.0, -1e6]), np.array([np.nan, 1e6]))
-
-
 # -- against an oracle ----------------------------------------------------------------------------
 
 
 class Play(NamedTuple):
-    """Rows in delivered order, fills, and where windows are cut."""
+    """Rows in delivered order, fills (of one symbol only, or of several), where windows are cut."""
 
     rows: Items
     fills: list[FillEvent]
@@ -207,8 +201,8 @@ moments = st.integers(1, 12).map(lambda n: START + n * STEP)
 
 
 @st.composite
-def any_row(draw: st.DrawFn) -> Items:
-    symbol, at_ns, price = draw(st.integers(0, 2)), draw(moments), draw(prices)
+def any_row(draw: st.DrawFn, symbols: int) -> Items:
+    symbol, at_ns, price = draw(st.integers(0, symbols - 1)), draw(moments), draw(prices)
     kind = draw(st.sampled_from(["bar", "bar", "trade", "trade", "quote", "wide", "odd", "late"]))
     if kind == "trade":
         return trade(symbol, at_ns, price)
@@ -225,11 +219,12 @@ def any_row(draw: st.DrawFn) -> Items:
 @st.composite
 def any_fills(draw: st.DrawFn) -> list[FillEvent]:
     whens = sorted(draw(st.lists(moments, max_size=8)))
+    symbols = draw(st.sampled_from([SYMBOLS, SYMBOLS[:1], SYMBOLS[1:2]]))
     late = [SECOND_NS * draw(st.sampled_from([0, 0, 7])) for _ in whens]
     return [
         fill(
             n, at_ns + wait, draw(st.sampled_from([100, 30, -30, -70, -100])), draw(prices),
-            symbol=draw(st.sampled_from(SYMBOLS)), strategy=draw(st.sampled_from(["one", "two"])),
+            symbol=draw(st.sampled_from(symbols)), strategy=draw(st.sampled_from(["one", "two"])),
             commission=draw(st.sampled_from([0.0, 1.01])),
         )
         for n, (at_ns, wait) in enumerate(zip(whens, late, strict=True), 1)
@@ -238,7 +233,8 @@ def any_fills(draw: st.DrawFn) -> list[FillEvent]:
 
 @st.composite
 def any_play(draw: st.DrawFn) -> Play:
-    rows = in_order(draw(st.lists(any_row(), min_size=1, max_size=40)))
+    symbols = draw(st.sampled_from([1, 2, 3]))
+    rows = in_order(draw(st.lists(any_row(symbols), min_size=1, max_size=40)))
     cuts = draw(st.sets(st.integers(1, 12)))
     fills = sorted(draw(any_fills()), key=lambda f: f.ts_event_ns)
     return Play(rows, fills, cuts)
@@ -280,11 +276,24 @@ def test_the_curve_is_the_slow_one(one: Play) -> None:
 def test_where_windows_are_cut_says_nothing(one: Play) -> None:
     whole, parts, single = (play(one, cuts) for cuts in (set(), one.cuts, set(range(1, 99))))
     assert points(parts) == points(whole) == points(single)
-    told = [
-        [(e.topic(), e.ts_event_ns, *said(e)) for e in desk.seen.events]
-        for desk in (whole, parts, single)
-    ]
-    assert told[0] == told[1] == told[2]
+    assert told(parts) == told(whole) == told(single)
+
+
+@settings(deadline=None)
+@given(any_play())
+def test_few_symbols_are_valued_as_many_are(one: Play) -> None:
+    few = play(one, one.cuts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Curve, "_points_of_one", lambda *_: None)
+        patch.setattr("app.trading.services.portfolio.excursions._FEW", -1)
+        patch.setattr("app.trading.services.portfolio.state._FEW", -1)
+        many = play(one, one.cuts)
+    assert points(few) == points(many)
+    assert told(few) == told(many)
+
+
+def told(desk: Desk) -> list[tuple[object, ...]]:
+    return [(e.topic(), e.ts_event_ns, *said(e)) for e in desk.seen.events]
 
 
 def said(event: object) -> list[object]:

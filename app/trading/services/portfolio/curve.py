@@ -86,7 +86,7 @@ class Curve:
         if kept.size and points.size and kept[0, 0] == points[0, 0]:
             kept = kept[:, :0]
         joined = np.concatenate([self._given, kept, points], axis=1)
-        changed = (joined[1:, 1:] != joined[1:, :-1]).any(axis=0)
+        changed = np.logical_or.reduce(joined[1:, 1:] != joined[1:, :-1])
         return joined[:, 1:].compress(changed, axis=1)
 
     def _points_of_one(self, marks: MarkRows) -> Ints | None:
@@ -108,8 +108,8 @@ class Curve:
         net = market_values(np.array(quantity).repeat(widths), marks.price[rows])
         points = np.array([times_ns, self._cash_column(widths), net, np.abs(net)])
         self._net, self._gross = points[2:, -1].tolist()
-        last = np.append(in_slice[1:] != in_slice[:-1], True)  # of its slice
-        return points if last.all() else points.compress(last, axis=1)
+        earlier = in_slice[1:] == in_slice[:-1]  # of its slice another one follows
+        return points.compress(~np.append(earlier, False), axis=1) if earlier.any() else points
 
     def _points(self, marks: MarkRows) -> Ints:
         """The account at all times of these marks and of the steps."""

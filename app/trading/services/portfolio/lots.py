@@ -51,9 +51,9 @@ class Deal:
     def take(self, part: Decimal) -> list[Decimal]:
         """What belongs to the next ``part`` of the whole; to its last all that is left."""
         if part == self._left:
-            taken = self._amounts
-        else:
-            taken = [money(amount * part / self._left) for amount in self._amounts]
+            taken, self._amounts, self._left = self._amounts, [ZERO] * len(self._amounts), ZERO
+            return taken
+        taken = [money(amount * part / self._left) for amount in self._amounts]
         self._amounts = [a - t for a, t in zip(self._amounts, taken, strict=True)]
         self._left -= part
         return taken
@@ -80,7 +80,7 @@ class Book:
         closed = []
         if (quantity > 0) != (self.quantity > 0):
             closed = self._close(quantity, price, deal)
-        opened = quantity + sum((c.quantity for c in closed), ZERO)
+        opened = quantity + sum([c.quantity for c in closed]) if closed else quantity
         if opened:
             received, share = deal.take(opened)
             self.lots.append(Lot(opened, -received, share, price, at_ns))

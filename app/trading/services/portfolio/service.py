@@ -226,6 +226,8 @@ class PortfolioService(BacktestService):
         for symbol in self._account.open_symbols():
             name = self.context.symbols[symbol]
             bps = self.context.instrument(name).borrow_bps or self._section.borrow_bps
+            if not bps:
+                continue
             price = Decimal(repr(self._valuation.marks.price(symbol)))
             books = {b.strategy_id: b for b in self._open_books(symbol)}
             for strategy_id, cost in borrow_costs(list(books.values()), price, bps, days).items():
