@@ -6,7 +6,7 @@ in whatever order, and wherever they are cut.
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from math import isnan
 
 import numpy as np
@@ -57,7 +57,7 @@ def _too_large(value: float) -> TapedeckError:
 
 def micros(amount: Decimal) -> int:
     """An amount in millionths, half to even."""
-    return int((amount * MICRO).to_integral_value(ROUND_HALF_EVEN))
+    return round(amount * MICRO)
 
 
 def from_micros(value: int) -> Decimal:

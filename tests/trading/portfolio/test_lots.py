@@ -11,11 +11,11 @@ from app.trading.services.portfolio.lots import Book, Deal
 def test_a_deal_gives_its_last_part_what_is_left() -> None:
     deal = Deal(money(3), money(10), money(1))
     assert [deal.take(money(1)) for _ in range(3)] == [
-        [Decimal("3.33333333"), Decimal("0.33333333")],
-        [Decimal("3.33333334"), Decimal("0.33333334")],  # 6.66666667 / 2 is halfway: to the even
-        [Decimal("3.33333333"), Decimal("0.33333333")],
+        (Decimal("3.33333333"), Decimal("0.33333333")),
+        (Decimal("3.33333334"), Decimal("0.33333334")),  # 6.66666667 / 2 is halfway: to the even
+        (Decimal("3.33333333"), Decimal("0.33333333")),
     ]
-    assert deal.take(ZERO) == [0, 0]
+    assert deal.take(ZERO) == (ZERO, ZERO)
 
 
 def test_a_lot_that_a_split_left_nothing_of_goes_with_the_next_close() -> None:

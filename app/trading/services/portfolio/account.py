@@ -53,7 +53,9 @@ class Account:
         quantity = money(float(fill.quantity)) * fill.side.sign
         price = Decimal(repr(float(fill.price)))
         cash = -money(_EXACT.multiply(price, quantity))
-        costs = money(float(fill.commission)) + money(float(fill.fees))
+        costs = money(float(fill.commission))
+        if fill.fees:
+            costs += money(float(fill.fees))
         book = self.book(fill.strategy_id, symbol)
         return self._trade(book, fill.ts_event_ns, quantity, fill.price, cash, costs)
 

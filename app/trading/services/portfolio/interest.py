@@ -14,7 +14,7 @@ _BPS_YEAR = Decimal(10_000 * 365)
 
 def accrued(balance: Decimal, bps: float, days: int) -> Decimal:
     """Interest on a balance over calendar days at ``bps`` a year; with the sign of the balance."""
-    return balance * Decimal(repr(bps)) * days / _BPS_YEAR
+    return balance * Decimal(repr(bps)) * days / _BPS_YEAR if bps else ZERO
 
 
 def on_cash(cash: Decimal, section: PortfolioSection, days: int) -> Decimal:

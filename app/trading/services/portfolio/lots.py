@@ -43,20 +43,22 @@ class Closed(NamedTuple):
 
 
 class Deal:
-    """Amounts dealt out in proportion to parts of a whole."""
+    """Two amounts dealt out in proportion to parts of a whole."""
 
-    def __init__(self, whole: Decimal, *amounts: Decimal) -> None:
-        self._left, self._amounts = whole, list(amounts)
+    __slots__ = ("_first", "_left", "_second")
 
-    def take(self, part: Decimal) -> list[Decimal]:
+    def __init__(self, whole: Decimal, first: Decimal, second: Decimal) -> None:
+        self._left, self._first, self._second = whole, first, second
+
+    def take(self, part: Decimal) -> tuple[Decimal, Decimal]:
         """What belongs to the next ``part`` of the whole; to its last all that is left."""
-        if part == self._left:
-            taken, self._amounts, self._left = self._amounts, [ZERO] * len(self._amounts), ZERO
-            return taken
-        taken = [money(amount * part / self._left) for amount in self._amounts]
-        self._amounts = [a - t for a, t in zip(self._amounts, taken, strict=True)]
+        first, second = self._first, self._second
+        if part != self._left:
+            first, second = money(first * part / self._left), money(second * part / self._left)
+        self._first -= first
+        self._second -= second
         self._left -= part
-        return taken
+        return first, second
 
 
 @dataclass(slots=True)
@@ -102,10 +104,11 @@ class Book:
         self, lot: Lot, part: Decimal, price: float, cash: Decimal, exit_costs: Decimal
     ) -> Closed:
         """Close ``part`` of the oldest lot, or all of it."""
-        cost, entry_costs = Deal(lot.quantity, lot.cost, lot.costs).take(part)
         if part == lot.quantity:
+            cost, entry_costs = lot.cost, lot.costs
             self.lots.popleft()
         else:
+            cost, entry_costs = Deal(lot.quantity, lot.cost, lot.costs).take(part)
             lot.quantity -= part
             lot.cost -= cost
             lot.costs -= entry_costs

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from app.model import Floats
 from app.trading.events import PortfolioStateEvent, PositionState
 from app.trading.services.portfolio.account import Account
@@ -31,20 +33,20 @@ def portfolio_state(
     at_ns: int, account: Account, prices: Floats, positions: Sequence[PositionState]
 ) -> PortfolioStateEvent:
     """The account at ``prices``, by symbol."""
-    values = _values(account, prices)
-    net = sum(values)
+    net, gross = _totals(account, prices)
     exact = from_micros(net)
     return PortfolioStateEvent(
         ts_event_ns=at_ns, cash=str(account.cash), equity=float(account.cash + exact),
-        gross_exposure=sum(map(abs, values)) / MICRO, net_exposure=net / MICRO,
+        gross_exposure=gross / MICRO, net_exposure=net / MICRO,
         realised=float(account.realised), unrealised=float(exact - account.cost),
         fees=float(account.fees), positions=tuple(positions),
     )  # fmt: skip
 
 
-def _values(account: Account, prices: Floats) -> list[int]:
-    """The market values of the symbols of which there is some quantity, in millionths."""
+def _totals(account: Account, prices: Floats) -> tuple[int, int]:
+    """The sum of the market values of all symbols, and that of their sizes, in millionths."""
     if len(account.held) <= _FEW:
-        return [net_value(quantity, prices.item(s)) for s, quantity in account.held.items()]
-    values: list[int] = market_values(account.quantities, prices).tolist()
-    return values
+        each = [net_value(quantity, prices.item(s)) for s, quantity in account.held.items()]
+        return sum(each), sum(map(abs, each))
+    values = market_values(account.quantities, prices)
+    return int(values.sum()), int(np.abs(values).sum())
