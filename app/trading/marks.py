@@ -81,7 +81,7 @@ class Marks:
     def __init__(self, symbols: int) -> None:
         self._prices = np.full(symbols, np.nan)
         self._times_ns = np.zeros(symbols, np.int64)
-        self._known: Prices | None = None  # of the newest window of a split's day
+        self._known: Prices | None = None
         self._window: Window | None = None  # noted and not worked out: slices low to high of it
         self._low = self._high = 0
         self._ratios: dict[int, float] = {}  # splits of the newest day that has any
@@ -129,12 +129,11 @@ class Marks:
 
     def eligible(self, window: Window) -> Prices:
         """The eligible rows of a window; not to be written to, others have them too."""
-        ratios = self._ratios_on(window.day)
-        if not ratios:
-            return _shared_prices(window)
         known = self._known
         if known is None or known.window is not window:
-            known = self._known = eligible_prices(window, ratios, self._old)
+            splits = self._ratios_on(window.day)
+            known = eligible_prices(window, splits, self._old) if splits else _shared_prices(window)
+            self._known = known
         return known
 
     def _ratios_on(self, day: int) -> Mapping[int, float] | None:

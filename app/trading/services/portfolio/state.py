@@ -45,8 +45,12 @@ def portfolio_state(
 
 def _totals(account: Account, prices: Floats) -> tuple[int, int]:
     """The sum of the market values of all symbols, and that of their sizes, in millionths."""
-    if len(account.held) <= _FEW:
-        each = [net_value(quantity, prices.item(s)) for s, quantity in account.held.items()]
-        return sum(each), sum(map(abs, each))
-    values = market_values(account.quantities, prices)
-    return int(values.sum()), int(np.abs(values).sum())
+    if len(account.held) > _FEW:
+        values = market_values(account.quantities, prices)
+        return int(values.sum()), int(np.abs(values).sum())
+    net = gross = 0
+    for symbol, quantity in account.held.items():
+        value = net_value(quantity, prices.item(symbol))
+        net += value
+        gross += abs(value)
+    return net, gross
