@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 
 UNIT = Decimal("0.00000001")
 ZERO = Decimal(0)
@@ -10,8 +11,14 @@ ZERO = Decimal(0)
 
 def money(value: float | int | str | Decimal) -> Decimal:
     """An exact amount at 1e-8; a float is taken as the shortest text that names it."""
-    exact = Decimal(repr(value) if isinstance(value, float) else value)
-    return exact.quantize(UNIT, ROUND_HALF_EVEN)
+    if isinstance(value, float):
+        return _of_text(repr(value))
+    return Decimal(value).quantize(UNIT, ROUND_HALF_EVEN)
+
+
+@lru_cache(maxsize=4096)  # quantities and costs of orders are the same few ones
+def _of_text(number: str) -> Decimal:
+    return Decimal(number).quantize(UNIT, ROUND_HALF_EVEN)
 
 
 def minor_unit(value: Decimal, digits: int = 2) -> Decimal:
