@@ -64,8 +64,8 @@ class Agenda:
             heapq.heappush(
                 self._heap,
                 Meeting(
-                    int(tape.rows[found]), order.seq, order.plan, int(tape.slices[found]),
-                    found, order, tape,
+                    tape.numbers[found], order.seq, order.plan, tape.slice_of(found), found, order,
+                    tape,
                 ),
             )  # fmt: skip
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from app.model import Ints, Items, StreamType, pick_items
 from app.trading.adjust import split_ratios
@@ -23,9 +22,8 @@ from app.trading.services.execution.history import History
 from app.trading.services.execution.judge import judge, trailed
 from app.trading.services.execution.outcome import Row, Source
 from app.trading.services.execution.tape import (
-    Tape,
+    Records,
     halts_of,
-    make_tape,
     source_of,
     starts_of,
     usability,
@@ -61,7 +59,8 @@ class _Part(NamedTuple):
     """Rows of one day that could meet the order."""
 
     day: int
-    tape: Tape
+    records: Records
+    start_ns: Ints
     release_ns: Ints
     usable: list[Why]
 
@@ -114,10 +113,9 @@ def _parts(history: History, context: RunContext, end_ns: int) -> Iterator[_Part
         items = _items(context, symbol, source, day, end_ns)
         items = pick_items(items, items["release_ns"] >= history.meets_from_ns(source))
         ratios = split_ratios(context, day)
-        usable = usability(items, source, halts_of(context, symbol), ratios)
-        none = np.zeros(len(items), np.int64)
-        tape = make_tape(source, items, none, none)
-        yield _Part(day, tape, items["release_ns"], usable)
+        usable = usability(items, source, halts_of(context), ratios)
+        starts = starts_of(items, source)
+        yield _Part(day, Records(source, items), starts, items["release_ns"], usable)
 
 
 def _items(context: RunContext, symbol: int, source: Source, day: int, end_ns: int) -> Items:
@@ -140,7 +138,7 @@ class _Story:
         """Judge a day's rows; of the first ``skip`` only what they do to the order counts."""
         self._history.begin_day(part.day)
         for at in range(self._pass(part, skip), len(part.usable)):
-            told = self._tell_row(part.tape.row(at), part.usable[at])
+            told = self._tell_row(part.records.row(at), part.usable[at])
             if told is not None and at >= skip:
                 self._told.append(told)
 
@@ -167,7 +165,7 @@ class _Story:
         self._history.untaken.clear()
         order.met |= any(
             why is Why.FILLS and start >= order.from_ns
-            for why, start in zip(part.usable[:first], part.tape.start_ns[:first], strict=True)
+            for why, start in zip(part.usable[:first], part.start_ns[:first], strict=True)
         )
         return first
 

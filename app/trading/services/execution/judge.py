@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from app.model import Ints
 from app.trading.orders import OrderType
 from app.trading.services.execution.bars import level_from, match_bar
 from app.trading.services.execution.codes import Why
@@ -55,24 +54,23 @@ def trailed(order: WorkingOrder, row: Row) -> float:
 
 
 def first_row(order: WorkingOrder, tape: Tape, at: int) -> int | None:
-    """The first row from ``at`` on which an order could do anything.
+    """The first place of a tape from ``at`` on at which an order could do anything.
 
     Orders that rest at a price are tested by column; all others see the next row.
     """
     if order.type is OrderType.MARKET_ON_CLOSE:
         return None
     rests, rising, price = _resting(order, tape.source)
-    seen = _column(tape.source, order.sign, rising)
-    if rests and (tape.highest[seen] < price if rising else tape.lowest[seen] > price):
-        return None
-    start_ns: Ints = tape.start_ns
-    if at < len(start_ns) and start_ns[at] < order.from_ns:
-        at = int(start_ns.searchsorted(order.from_ns))
-    if at >= len(start_ns):
-        return None
     if not rests:
-        return at
-    column = tape.columns[seen][at:]
+        at = tape.since(at, order.from_ns)
+        return at if at < tape.high else None
+    seen = _column(tape.source, order.sign, rising)
+    if tape.highest[seen] < price if rising else tape.lowest[seen] > price:
+        return None
+    at = tape.since(at, order.from_ns)
+    if at == tape.high:
+        return None
+    column = tape.columns[seen][at - tape.low :]
     reached = column >= price if rising else column <= price
     first = int(reached.argmax())
     return at + first if reached[first] else None

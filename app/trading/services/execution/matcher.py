@@ -128,7 +128,7 @@ class Matcher:
 
     def _meet(self, meeting: Meeting) -> None:
         order = meeting.order
-        row = meeting.tape.row(meeting.at)
+        row = meeting.tape.records.row(meeting.row)
         now_ns = row.release_ns
         key = now_ns, meeting.row
         outcome = judge(order, row, self._touch)

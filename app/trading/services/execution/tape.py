@@ -5,7 +5,9 @@ A symbol has one price source a day: its quotes, else its trades, else its 1m ba
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -29,8 +31,10 @@ from app.trading.context import RunContext
 from app.trading.services.execution.codes import Why
 from app.trading.services.execution.outcome import Row, Source
 
-_RECORD = Struct("<qIHH7d")  # app.model.ITEM
-Spans = Sequence[tuple[int, int]]  # from_ns, until_ns
+_RECORD = Struct("<q4x2xH7d")  # app.model.ITEM: release_ns, flags, values
+_RELEASE = Struct("<q")
+_SIZE = _RECORD.size
+Halt = tuple[int, int, int]  # symbol, from_ns, until_ns
 _CODES = {Source.BARS: 1, Source.TRADES: TRADE_CODE, Source.QUOTES: QUOTE_CODE}
 _KINDS = (
     (StreamType.QUOTE, Source.QUOTES), (StreamType.TRADE, Source.TRADES),
@@ -40,40 +44,86 @@ _SKIPS = (
     Why.FILLS, Why.ZERO_VOLUME, Why.SPANS_SPLIT, Why.ONE_SIDED, Why.CROSSED, Why.NOT_ELIGIBLE,
     Why.HALTED, Why.POST_CLOSE,
 )  # fmt: skip
+_LAST, _POST_CLOSE = int(Flag.LAST), int(Flag.POST_CLOSE)  # numpy is slow with enumerations
 _PRICED = 3  # values up to a bar's low, a quote's ask
 _NUMBERS = {why: number for number, why in enumerate(_SKIPS)}
 
 
-class Tape(NamedTuple):
-    """Usable rows of one symbol, in delivered order."""
+class Records:
+    """Items of a source, read row by row: one row in plain Python costs a tenth of numpy's."""
 
-    source: Source
-    rows: Ints  # numbers of the window's items
-    slices: Ints  # and of its slices
-    start_ns: Ints
-    columns: Floats  # (values, rows)
-    highest: list[float]  # of each column that orders may wait for
-    lowest: list[float]
-    records: memoryview  # of the items
+    __slots__ = ("_bytes", "_span_ns", "items", "source")
+
+    def __init__(self, source: Source, items: Items) -> None:
+        raw: Any = items.view(np.uint8)
+        self.source = source
+        self.items = items
+        self._bytes: memoryview = raw.data
+        self._span_ns = MINUTE_NS if source is Source.BARS else 0
+
+    def start_ns(self, number: int) -> int:
+        """A bar's start; a trade's or quote's own time."""
+        release_ns: int = _RELEASE.unpack_from(self._bytes, number * _SIZE)[0]
+        return release_ns - self._span_ns
+
+    def row(self, number: int) -> Row:
+        found = _RECORD.unpack_from(self._bytes, number * _SIZE)
+        release_ns: int = found[0]
+        return Row(self.source, release_ns - self._span_ns, release_ns, found[2:], found[1])
+
+
+class _Reel(NamedTuple):
+    """The usable rows of one source in a window: symbol by symbol, each in delivered order."""
+
+    records: Records
+    numbers: memoryview  # of the window's items
+    symbols: memoryview
+    bounds: memoryview  # of the window
+
+    def cut(self, symbol: int) -> Tape | None:
+        """The symbol's own; None where it has none."""
+        low = bisect_left(self.symbols, symbol)
+        high = bisect_right(self.symbols, symbol, low)
+        return Tape(self, low, high) if low < high else None
+
+
+class Tape:
+    """Usable rows of one symbol in a window, in delivered order: the places low to high."""
+
+    def __init__(self, reel: _Reel, low: int, high: int) -> None:
+        self.records, self.numbers, _, self._bounds = reel
+        self.source = self.records.source
+        self.low, self.high = low, high
+
+    def slice_of(self, at: int) -> int:
+        """The slice of the window that has this place's row."""
+        return bisect_right(self._bounds, self.numbers[at]) - 1
 
     def first_of(self, slice_: int) -> int:
-        """The first row in a slice of the window, or after it."""
-        return int(self.slices.searchsorted(slice_)) if slice_ else 0
+        """The first place in a slice of the window, or after it."""
+        return bisect_left(self.numbers, self._bounds[slice_], self.low, self.high)
 
-    def row(self, at: int) -> Row:
-        release_ns, _, _, flags, *values = _RECORD.unpack_from(self.records, at * _RECORD.size)
-        span_ns = MINUTE_NS if self.source is Source.BARS else 0
-        return Row(self.source, release_ns - span_ns, release_ns, tuple(values), flags)
+    def since(self, at: int, start_ns: int) -> int:
+        """The first place from ``at`` on whose row starts then or later."""
+        start_of, numbers = self.records.start_ns, self.numbers
+        if at == self.high or start_of(numbers[at]) >= start_ns:
+            return at
+        return bisect_left(numbers, start_ns, at + 1, self.high, key=start_of)
 
+    @cached_property
+    def columns(self) -> Floats:
+        """All values (columns, rows), for orders that wait for a price."""
+        items = pick_items(self.records.items, self.numbers[self.low : self.high])
+        return np.ascontiguousarray(items["v"].T)
 
-def make_tape(source: Source, items: Items, rows: Ints, slices: Ints) -> Tape:
-    """The tape of these items, which stand at ``rows`` of a window."""
-    columns = np.ascontiguousarray(items["v"].T)
-    records: Any = items.view(np.uint8)
-    highest = columns[:_PRICED].max(axis=1, initial=-np.inf).tolist()
-    lowest = columns[:_PRICED].min(axis=1, initial=np.inf).tolist()
-    start_ns = starts_of(items, source)
-    return Tape(source, rows, slices, start_ns, columns, highest, lowest, records.data)
+    @cached_property
+    def highest(self) -> list[float]:
+        """Of each column that orders may wait for."""
+        return self.columns[:_PRICED].max(axis=1).tolist()
+
+    @cached_property
+    def lowest(self) -> list[float]:
+        return self.columns[:_PRICED].min(axis=1).tolist()
 
 
 def source_of(context: RunContext, symbol: int, day: int) -> Source | None:
@@ -84,9 +134,10 @@ def source_of(context: RunContext, symbol: int, day: int) -> Source | None:
     return None
 
 
-def halts_of(context: RunContext, symbol: int) -> list[tuple[int, int]]:
-    name = context.symbols[symbol]
-    return [(low, high) for halted, low, high in context.halts if halted == name]
+def halts_of(context: RunContext) -> list[Halt]:
+    """The halts of the run's symbols."""
+    number = {symbol: i for i, symbol in enumerate(context.symbols)}
+    return [(number[name], low, high) for name, low, high in context.halts if name in number]
 
 
 def starts_of(items: Items, source: Source) -> Ints:
@@ -96,14 +147,17 @@ def starts_of(items: Items, source: Source) -> Ints:
 
 
 def usability(
-    items: Items, source: Source, halts: Spans = (), ratios: Mapping[int, float] | None = None
+    items: Items,
+    source: Source,
+    halts: Sequence[Halt] = (),
+    ratios: Mapping[int, float] | None = None,
 ) -> list[Why]:
     """For each row ``Why.FILLS`` where orders may fill on it, else why not."""
     return [_SKIPS[number] for number in _skip_numbers(items, source, halts, ratios).tolist()]
 
 
 def _skip_numbers(
-    items: Items, source: Source, halts: Spans, ratios: Mapping[int, float] | None
+    items: Items, source: Source, halts: Sequence[Halt], ratios: Mapping[int, float] | None
 ) -> NDArray[np.uint8]:
     found = np.zeros(len(items), np.uint8)
     values: Any = items["v"]
@@ -117,13 +171,13 @@ def _skip_numbers(
         lacks = ~((bid > 0) & (ask > 0)) | (values[:, 1] == 0) | (values[:, 3] == 0)
         found[lacks] = _NUMBERS[Why.ONE_SIDED]
     else:
-        found[items["flags"] & Flag.LAST == 0] = _NUMBERS[Why.NOT_ELIGIBLE]
+        found[items["flags"] & _LAST == 0] = _NUMBERS[Why.NOT_ELIGIBLE]
     if halts:
         start, release = starts_of(items, source), items["release_ns"]
-        for low, high in halts:
+        for symbol, low, high in halts:
             within = (start < high) & (release > low) | (start == low)
-            found[within] = _NUMBERS[Why.HALTED]
-    found[items["flags"] & Flag.POST_CLOSE != 0] = _NUMBERS[Why.POST_CLOSE]
+            found[within & (items["symbol"] == symbol)] = _NUMBERS[Why.HALTED]
+    found[items["flags"] & _POST_CLOSE != 0] = _NUMBERS[Why.POST_CLOSE]
     return found
 
 
@@ -132,15 +186,12 @@ class Tapes:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self._halts = {
-            context.index(name): halts_of(context, context.index(name))
-            for name in {halt[0] for halt in context.halts} & set(context.symbols)
-        }
+        self._halts = halts_of(context)
         self._day = context.first_day
         self._ratios: dict[int, float] = {}
         self._sources: dict[int, Source | None] = {}
+        self._reels: dict[Source, _Reel] = {}
         self._tapes: dict[int, Tape | None] = {}
-        self._by_symbol: tuple[Any, Any] | None = None
         self.window: Window | None = None
 
     def open_day(self, day: int) -> None:
@@ -152,8 +203,8 @@ class Tapes:
     def move(self, window: Window) -> None:
         """Another window: nothing of the last one is known any more."""
         self.window = window
+        self._reels.clear()
         self._tapes.clear()
-        self._by_symbol = None
 
     def source(self, symbol: int) -> Source | None:
         """The symbol's price source today."""
@@ -162,40 +213,39 @@ class Tapes:
         return self._sources[symbol]
 
     def halted(self, symbol: int, now_ns: int) -> bool:
-        return any(low <= now_ns < high for low, high in self._halts.get(symbol, ()))
+        return any(low <= now_ns < high for halted, low, high in self._halts if halted == symbol)
 
     def of(self, symbol: int) -> Tape | None:
         """The symbol's usable rows of this window; None where it has none."""
         if symbol not in self._tapes:
-            self._tapes[symbol] = self._make(symbol)
+            source = self.source(symbol)
+            reel = None if source is None else self._reel(source)
+            self._tapes[symbol] = None if reel is None else reel.cut(symbol)
         return self._tapes[symbol]
 
-    def _make(self, symbol: int) -> Tape | None:
-        source = self.source(symbol)
-        if self.window is None or source is None:
+    def _reel(self, source: Source) -> _Reel | None:
+        """All usable rows of a source: one test and one sort serve every symbol of the window."""
+        window = self.window
+        if window is None:
             return None
-        items = self.window.items
-        rows = self._rows(symbol)
-        rows = rows[items["stream"][rows] == _CODES[source]]
-        mine = pick_items(items, rows)
-        usable = _skip_numbers(mine, source, self._halts.get(symbol, ()), self._ratios) == 0
-        if not usable.all():
-            rows, mine = rows[usable], pick_items(mine, usable)
-        if not len(rows):
-            return None
-        slices = self.window.bounds.searchsorted(rows, "right") - 1
-        return make_tape(source, mine, rows, slices)
-
-    def _rows(self, symbol: int) -> Ints:
-        """All rows of a symbol: one sort serves every symbol of the window."""
-        if self._by_symbol is None:
-            assert self.window is not None
-            symbols: Any = self.window.items["symbol"]
+        if source not in self._reels:
+            items = window.items
+            usable = _skip_numbers(items, source, self._halts_in(window), self._ratios) == 0
+            usable &= items["stream"] == _CODES[source]
+            numbers = usable.nonzero()[0]
+            symbols = items["symbol"][numbers]
             if len(self._context.symbols) < 2**16:
                 symbols = symbols.astype(np.uint16)  # numpy sorts these by radix
             order = symbols.argsort(kind="stable")
-            self._by_symbol = order, symbols[order]
-        order, ranked = self._by_symbol
-        low, high = ranked.searchsorted(np.array([symbol, symbol + 1], ranked.dtype))
-        rows: Ints = order[low:high]
-        return rows
+            self._reels[source] = _Reel(
+                Records(source, items), numbers[order].data, symbols[order].data,
+                window.bounds.data,
+            )  # fmt: skip
+        return self._reels[source]
+
+    def _halts_in(self, window: Window) -> list[Halt]:
+        """Those that may touch a row of the window."""
+        if not self._halts:
+            return []
+        first_ns, last_ns = window.times_ns.item(0) - MINUTE_NS, window.times_ns.item(-1)
+        return [halt for halt in self._halts if halt[1] <= last_ns and halt[2] >= first_ns]
