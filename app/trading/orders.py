@@ -13,9 +13,8 @@ class Side(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def sign(self) -> int:
-        return 1 if self is Side.BUY else -1
+    def __init__(self, name: str) -> None:
+        self.sign = 1 if name == "buy" else -1
 
     @property
     def opposite(self) -> Side:
@@ -55,14 +54,9 @@ class OrderState(StrEnum):
     EXPIRED = "expired"
     REJECTED = "rejected"
 
-    @property
-    def final(self) -> bool:
-        return self in _FINAL
-
-
-_FINAL = frozenset(
-    {OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED}
-)
+    def __init__(self, name: str) -> None:
+        self.final = name in ("filled", "cancelled", "expired", "rejected")
+        self.at_work = name in ("working", "partially_filled")  # whether data may fill it
 
 
 class Role(StrEnum):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from app.model import Window
 from app.trading.services.execution.judge import first_row
@@ -15,7 +16,7 @@ from app.trading.services.execution.tape import Tape, Tapes
 from app.trading.services.execution.working import WorkingOrder
 
 
-class Meeting(NamedTuple):
+class Meeting(msgspec.Struct, frozen=True, order=True):
     """An order and the row of its tape that it meets next."""
 
     row: int
@@ -72,17 +73,15 @@ class Agenda:
     def next_slice(self, high: int) -> int:
         """The first slice with a meeting; ``high`` where there is none before it."""
         heap = self._heap
-        while heap and not _valid(heap[0]):
+        while heap:
+            first = heap[0]
+            if first.order.plan == first.number and first.order.at_work:
+                return min(first.slice, high)
             heapq.heappop(heap)
-        return min(heap[0].slice, high) if heap else high
+        return high
 
     def pop(self, high: int) -> Meeting | None:
         """The next meeting in a slice before ``high``."""
         if self._heap and self.next_slice(high) < high:
             return heapq.heappop(self._heap)
         return None
-
-
-def _valid(meeting: Meeting) -> bool:
-    order = meeting.order
-    return order.plan == meeting.number and order.at_work

@@ -55,7 +55,7 @@ def match_bar(
     else:
         found = Outcome(Why.FILLS, bar[0], True, kind is not OrderType.MARKET_ON_OPEN)
     if sign < 0 and found.why is Why.FILLS:
-        return found._replace(price=-found.price)
+        return Outcome(found.why, -found.price, found.at_once, found.takes)
     return found
 
 
@@ -85,7 +85,9 @@ def _stop_limit(
     open_, high, _, close = bar
     if not inside and open_ >= stop:
         found = _limit(limit, bar, touch)
-        return found._replace(takes=found.at_once) if found.why is Why.FILLS else _TRIGGERED
+        if found.why is not Why.FILLS:
+            return _TRIGGERED
+        return Outcome(found.why, found.price, found.at_once, takes=found.at_once)
     if high < stop:
         return MISS[Why.STOP_NOT_REACHED]
     if high <= limit:

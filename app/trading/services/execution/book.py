@@ -43,7 +43,7 @@ class Book:
         """A new order; it joins its group."""
         self.live[order.order.order_id] = order
         if order.order.reduce_only:
-            self._reducing.setdefault(_holder(order), []).append(order)
+            self._reducing.setdefault(order.holder, []).append(order)
         if order.order.group_id is not None:
             key = order.order.strategy_id, order.order.group_id
             order.group = self._groups.setdefault(key, Group())
@@ -100,7 +100,7 @@ class Book:
         del self.live[order_id]
         self.finished[order_id] = order.state
         if order.order.reduce_only:
-            self._reducing[_holder(order)].remove(order)
+            self._reducing[order.holder].remove(order)
         group = order.group
         if group is None:
             return
@@ -118,7 +118,7 @@ class Book:
         order.filled = plus(order.filled, quantity) if order.filled else quantity
         whole = order.filled >= order.quantity
         order.become(OrderState.FILLED if whole else OrderState.PARTIALLY_FILLED)
-        holder = _holder(order)
+        holder = order.holder
         self._positions[holder] = plus(self._positions.get(holder, 0.0), order.sign * quantity)
         self.tell(order, now_ns)
         if whole:
@@ -161,7 +161,7 @@ class Book:
 
     def reducible(self, order: WorkingOrder) -> float:
         """How much an order may fill until its strategy's position is closed."""
-        return max(0.0, -order.sign * self._positions.get(_holder(order), 0.0))
+        return max(0.0, -order.sign * self._positions.get(order.holder, 0.0))
 
     def reduces_nothing(self, order: WorkingOrder) -> bool:
         """Whether an order may only reduce, and cannot. An exit whose entry still works may."""
@@ -172,7 +172,7 @@ class Book:
 
     def cancel_reducing(self, order: WorkingOrder, now_ns: int) -> None:
         """Cancel orders at work that have nothing left to reduce, of this one's position."""
-        for other in list(self._reducing.get(_holder(order), ())):
+        for other in list(self._reducing.get(order.holder, ())):
             if other.at_work and self.reduces_nothing(other):
                 self.finish(other, OrderState.CANCELLED, Reason.NOTHING_TO_REDUCE, now_ns)
 
@@ -184,7 +184,3 @@ class Book:
         for holder, quantity in self._positions.items():
             if holder[1] == index:
                 self._positions[holder] = split_shares(quantity, ratio, lot)[0]
-
-
-def _holder(order: WorkingOrder) -> tuple[str, int]:
-    return order.order.strategy_id, order.index

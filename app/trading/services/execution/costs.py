@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from math import sqrt
 
 from app.trading.money import ZERO, minor_unit, money
@@ -29,11 +30,15 @@ class Commission:
         self._minimum = money(section.minimum)
         self._free = not (self._per_share or self._percent or self._flat or self._minimum)
         self._digits = digits
+        self._of_shares = lru_cache(1024)(self._work_out)  # the same quantities come again
 
     def of(self, quantity: float, price: float) -> float:
         """In currency, for one fill."""
         if self._free:
             return 0.0
+        return self._work_out(quantity, price) if self._percent else self._of_shares(quantity)
+
+    def _work_out(self, quantity: float, price: float = 0.0) -> float:
         shares = money(quantity)
         whole = self._flat + self._per_share * shares
         if self._percent:

@@ -106,6 +106,7 @@ def _parts(history: History, context: RunContext, end_ns: int) -> Iterator[_Part
     """The order's price source day by day, while it was at work."""
     symbol, rested_ns = history.order.index, history.rested_ns
     assert rested_ns is not None
+    halts = [halt for halt in halts_of(context) if halt[0] == symbol]
     for day in range(context.day_at(rested_ns), context.day_at(end_ns) + 1):
         source = source_of(context, symbol, day)
         if source is None:
@@ -113,7 +114,7 @@ def _parts(history: History, context: RunContext, end_ns: int) -> Iterator[_Part
         items = _items(context, symbol, source, day, end_ns)
         items = pick_items(items, items["release_ns"] >= history.meets_from_ns(source))
         ratios = split_ratios(context, day)
-        usable = usability(items, source, halts_of(context), ratios)
+        usable = usability(items, source, halts, ratios)
         starts = starts_of(items, source)
         yield _Part(day, Records(source, items), starts, items["release_ns"], usable)
 

@@ -8,7 +8,8 @@ lies outside of the bar's own range is replaced by the typical price (high + low
 from __future__ import annotations
 
 from datetime import date
-from typing import NamedTuple
+
+import msgspec
 
 from app.trading.context import RunContext
 from app.trading.events import FillEvent
@@ -20,7 +21,7 @@ from app.trading.services.execution.outcome import Outcome, Row, Source
 from app.trading.services.execution.working import WorkingOrder
 
 
-class Price(NamedTuple):
+class Price(msgspec.Struct, frozen=True, gc=False):
     """A price before slippage, and what is told of where it came from."""
 
     price: float

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from app.trading.context import RunContext
 from app.trading.events import EventBase
@@ -27,7 +28,7 @@ from app.trading.services.execution.tape import Tapes
 from app.trading.services.execution.working import WorkingOrder
 
 
-class _Fill(NamedTuple):
+class _Fill(msgspec.Struct, frozen=True):
     """Who fills on a row, how, and whether the row leaves in doubt that it was so."""
 
     order: WorkingOrder
@@ -182,7 +183,7 @@ class Matcher:
                     found.append(_Fill(other, outcome, False))
         first = min(found, key=lambda f: (not f.outcome.at_once, not f.order.is_stop, f.order.seq))
         doubt = len(found) > 1 and not first.outcome.at_once
-        return first._replace(doubt=doubt or self._entry_doubt(first.order, row))
+        return _Fill(first.order, first.outcome, doubt or self._entry_doubt(first.order, row))
 
     def _entry_doubt(self, order: WorkingOrder, row: Row) -> bool:
         """Of an exit within its entry's bar: whether it may have been otherwise."""
@@ -199,11 +200,11 @@ class Matcher:
 
     def _fill_on(self, fill: _Fill, row: Row, key: tuple[int, int]) -> bool:
         """Fill as much as may be on a row; whether anything did."""
-        order, outcome, doubt = fill
+        order = fill.order
         quantity = self._obtain(order, self.fillable(order), row, key)
         if quantity:
-            at = self.maker.on_row(order, outcome, row)
-            flags = ("ambiguous",) if doubt else ()
+            at = self.maker.on_row(order, fill.outcome, row)
+            flags = ("ambiguous",) if fill.doubt else ()
             order.triggered = order.is_stop
             self.fill(order, quantity, at, flags, row.release_ns, row)
         elif order.is_stop and not order.triggered:

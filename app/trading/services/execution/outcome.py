@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+
+import msgspec
 
 from app.trading.services.execution.codes import Why
 
@@ -17,7 +18,7 @@ class Source(StrEnum):
     OFFICIAL_CLOSE = "official_close"
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One item of an order's price source; ``values`` as in ``app.model.FIELDS``."""
 
     source: Source
@@ -27,7 +28,7 @@ class Row(NamedTuple):
     flags: int
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """Whether a row fills an order, and at what price before policy and slippage.
 
     ``at_once``: at the bar's open, or on a tick; else somewhere inside the bar. ``takes``: the

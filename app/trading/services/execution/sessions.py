@@ -23,14 +23,12 @@ class Sessions:
         self._first = context.first_day
         self._cutoff_ns = round(moc_cutoff_min * MINUTE_NS)
         self.day: int | None = None  # None before the first one
+        self.today: TradingDay = context.days[context.first_day]
         self.closed = False
 
     def open(self, day: int) -> None:
         self.day, self.closed = day, False
-
-    @property
-    def today(self) -> TradingDay:
-        return self._days[self._first if self.day is None else self.day]
+        self.today = self._days[day]
 
     def place(self, order: WorkingOrder, now_ns: int) -> bool:
         """Give an order its session and its first usable instant; whether it works already."""

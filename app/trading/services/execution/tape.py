@@ -119,11 +119,13 @@ class Tape:
     @cached_property
     def highest(self) -> list[float]:
         """Of each column that orders may wait for."""
-        return self.columns[:_PRICED].max(axis=1).tolist()
+        highest: list[float] = self.columns[:_PRICED].max(axis=1).tolist()
+        return highest
 
     @cached_property
     def lowest(self) -> list[float]:
-        return self.columns[:_PRICED].min(axis=1).tolist()
+        lowest: list[float] = self.columns[:_PRICED].min(axis=1).tolist()
+        return lowest
 
 
 def source_of(context: RunContext, symbol: int, day: int) -> Source | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from app.trading.money import minus
 from app.trading.orders import Order, OrderState, OrderType, Role, TimeInForce
 
@@ -9,46 +11,55 @@ NEVER_NS = 2**62
 _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 _AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 _EXITS = frozenset({Role.TAKE_PROFIT, Role.STOP_LOSS})
-_AT_WORK = frozenset({OrderState.WORKING, OrderState.PARTIALLY_FILLED})
-_FINAL = frozenset(state for state in OrderState if state.final)
 
 
-class WorkingOrder:
+class WorkingOrder(msgspec.Struct, eq=False):
     """One live order. ``order`` is as it was asked for; splits and modifications change the rest.
 
     ``stop`` of a trailing stop is its level, None before its first price. ``from_ns``: it may
     fill on data that begins then or later. ``met``: it has seen such data.
     """
 
-    def __init__(self, order: Order, index: int) -> None:
-        self.order = order
-        self.index = index  # of its symbol
-        self.type = order.type
+    order: Order
+    index: int  # of its symbol
+    type: OrderType = OrderType.MARKET
+    sign: int = 1
+    is_stop: bool = False
+    is_child: bool = False
+    at_once: bool = False
+    asked: float = 0.0  # a bracket's child works what its entry filled of it
+    quantity: float = 0.0
+    filled: float = 0.0
+    limit: float | None = None
+    stop: float | None = None
+    trail: float | None = None
+    state: OrderState = OrderState.NEW
+    live: bool = True
+    at_work: bool = False  # whether data may fill it
+    seq: int = 0  # its place in the order of arrival
+    session: int = -1  # the day a DAY order works on
+    from_ns: int = NEVER_NS
+    arrival_price: float | None = None
+    triggered: bool = False
+    met: bool = False
+    met_row: tuple[int, int] = (0, 0)  # the last one that it met: release, number in its window
+    entered_ns: int = 0  # release of the bar within which its entry filled
+    entry_sure: bool = True  # that the entry came before the stop within that bar
+    fills: int = 0
+    group: Group | None = None
+    plan: int = 0  # number of its valid entry in the agenda
+    holder: tuple[str, int] = ("", 0)  # whose position it changes: strategy and symbol
+
+    def __post_init__(self) -> None:
+        order = self.order
+        self.type = kind = order.type
         self.sign = order.side.sign
-        self.is_stop = order.type in _STOPS
+        self.is_stop = kind in _STOPS
         self.is_child = order.role in _EXITS
         self.at_once = order.tif in _AT_ONCE
-        self.asked = order.quantity  # a bracket's child works what its entry filled of it
-        self.quantity = order.quantity
-        self.filled = 0.0
-        self.limit = order.limit_price
-        self.stop = order.stop_price
-        self.trail = order.trail
-        self.state = OrderState.NEW
-        self.live = True
-        self.at_work = False  # whether data may fill it
-        self.seq = 0  # its place in the order of arrival
-        self.session = -1  # the day a DAY order works on
-        self.from_ns = NEVER_NS
-        self.arrival_price: float | None = None
-        self.triggered = False
-        self.met = False
-        self.met_row = (0, 0)  # the last one that it met: release, number in its window
-        self.entered_ns = 0  # release of the bar within which its entry filled
-        self.entry_sure = True  # that the entry came before the stop within that bar
-        self.fills = 0
-        self.group: Group | None = None
-        self.plan = 0  # number of its valid entry in the agenda
+        self.asked = self.quantity = order.quantity
+        self.limit, self.stop, self.trail = order.limit_price, order.stop_price, order.trail
+        self.holder = order.strategy_id, self.index
 
     @property
     def remaining(self) -> float:
@@ -56,8 +67,8 @@ class WorkingOrder:
 
     def become(self, state: OrderState) -> None:
         self.state = state
-        self.live = state not in _FINAL
-        self.at_work = state in _AT_WORK
+        self.live = not state.final
+        self.at_work = state.at_work
 
 
 class Group:
