@@ -19,9 +19,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.trading.orders import OrderType
-from app.trading.services.execution.codes import Why
+from app.trading.services.execution.codes import FILLS, Why
 from app.trading.services.execution.outcome import MISS, Outcome
 from app.trading.services.execution.working import WorkingOrder
+
+# A member found through its class costs a call.
+_LIMIT = OrderType.LIMIT
+_STOP_LIMIT = OrderType.STOP_LIMIT
+_MARKET_ON_OPEN = OrderType.MARKET_ON_OPEN
 
 
 def level_from(order: WorkingOrder, price: float) -> float:
@@ -42,9 +47,9 @@ def match_bar(
     else:
         bar = -values[0], -values[2], -values[1], -values[3]
     kind = order.type
-    if kind is OrderType.LIMIT:
+    if kind is _LIMIT:
         found = _limit(sign * _term(order.limit), bar, touch)
-    elif kind is OrderType.STOP_LIMIT:
+    elif kind is _STOP_LIMIT:
         limit = sign * _term(order.limit)
         if order.triggered:
             found = _limit(limit, bar, touch)
@@ -53,8 +58,8 @@ def match_bar(
     elif order.is_stop and not order.triggered:
         found = _stop(order, values[0], bar, inside)
     else:
-        found = Outcome(Why.FILLS, bar[0], True, kind is not OrderType.MARKET_ON_OPEN)
-    if sign < 0 and found.why is Why.FILLS:
+        found = Outcome(FILLS, bar[0], True, kind is not _MARKET_ON_OPEN)
+    if sign < 0 and found.why is FILLS:
         return Outcome(found.why, -found.price, found.at_once, found.takes)
     return found
 
@@ -62,9 +67,9 @@ def match_bar(
 def _limit(limit: float, bar: tuple[float, float, float, float], touch: bool) -> Outcome:
     open_, _, low, _ = bar
     if open_ <= limit:
-        return Outcome(Why.FILLS, open_, True)
+        return Outcome(FILLS, open_, True)
     if low < limit or (touch and low == limit):
-        return Outcome(Why.FILLS, limit)
+        return Outcome(FILLS, limit)
     return MISS[Why.LIMIT_TOUCHED if low == limit else Why.LIMIT_NOT_REACHED]
 
 
@@ -75,8 +80,8 @@ def _stop(
     level = order.stop if order.stop is not None else level_from(order, open_price)
     stop = order.sign * level
     if not inside and open_ >= stop:
-        return Outcome(Why.FILLS, open_, True, True)
-    return Outcome(Why.FILLS, stop, False, True) if high >= stop else MISS[Why.STOP_NOT_REACHED]
+        return Outcome(FILLS, open_, True, True)
+    return Outcome(FILLS, stop, False, True) if high >= stop else MISS[Why.STOP_NOT_REACHED]
 
 
 def _stop_limit(
@@ -85,15 +90,15 @@ def _stop_limit(
     open_, high, _, close = bar
     if not inside and open_ >= stop:
         found = _limit(limit, bar, touch)
-        if found.why is not Why.FILLS:
+        if found.why is not FILLS:
             return _TRIGGERED
         return Outcome(found.why, found.price, found.at_once, takes=found.at_once)
     if high < stop:
         return MISS[Why.STOP_NOT_REACHED]
     if high <= limit:
-        return Outcome(Why.FILLS, stop, False, True)
+        return Outcome(FILLS, stop, False, True)
     if close < limit or (touch and close == limit):
-        return Outcome(Why.FILLS, limit)
+        return Outcome(FILLS, limit)
     return _TRIGGERED
 
 

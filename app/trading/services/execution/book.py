@@ -172,7 +172,8 @@ class Book:
 
     def cancel_reducing(self, order: WorkingOrder, now_ns: int) -> None:
         """Cancel orders at work that have nothing left to reduce, of this one's position."""
-        for other in list(self._reducing.get(order.holder, ())):
+        reducing = self._reducing.get(order.holder)
+        for other in list(reducing) if reducing else ():
             if other.at_work and self.reduces_nothing(other):
                 self.finish(other, OrderState.CANCELLED, Reason.NOTHING_TO_REDUCE, now_ns)
 

@@ -81,6 +81,7 @@ class Why(StrEnum):
     NOT_AT_REST = "not_at_rest"
 
 
+FILLS = Why.FILLS  # a member found through its class costs a call
 SENTENCES: dict[Why, str] = {
     Why.FILLS: "The order filled.",
     Why.PARTLY: "A part of the order filled; what it may use, or may reduce, was smaller.",

@@ -14,10 +14,10 @@ import msgspec
 from app.trading.context import RunContext
 from app.trading.events import FillEvent
 from app.trading.orders import OrderType
-from app.trading.sections import ExecutionSection, FillPolicy
+from app.trading.sections import ExecutionSection, FillPolicy, SlippageModel
 from app.trading.services.execution.costs import Commission, RegulatoryFees, slippage
 from app.trading.services.execution.liquidity import row_size
-from app.trading.services.execution.outcome import Outcome, Row, Source
+from app.trading.services.execution.outcome import BARS, QUOTES, Outcome, Row, Source
 from app.trading.services.execution.working import WorkingOrder
 
 
@@ -37,6 +37,7 @@ class FillMaker:
 
     def __init__(self, section: ExecutionSection, context: RunContext) -> None:
         self._slippage = section.slippage
+        self._slips = section.slippage.model is not SlippageModel.NONE
         self._realistic = section.policy is FillPolicy.REALISTIC
         self._vwap = section.bar_price == "vwap"
         self._commission = Commission(section.commission, context.minor_digits)
@@ -49,8 +50,8 @@ class FillMaker:
     def on_row(self, order: WorkingOrder, outcome: Outcome, row: Row) -> Price:
         """The price of an outcome that fills, under the policy."""
         price, takes = outcome.price, outcome.takes
-        spread = row.values[2] - row.values[0] if row.source is Source.QUOTES else None
-        in_bar = row.source is Source.BARS
+        spread = row.values[2] - row.values[0] if row.source is QUOTES else None
+        in_bar = row.source is BARS
         time_ns = row.start_ns if outcome.at_once or not in_bar else row.release_ns
         if in_bar and self._realistic and order.type is not OrderType.MARKET_ON_OPEN:
             price = self._worked(order, outcome, row)
@@ -75,11 +76,13 @@ class FillMaker:
         """The event of a fill; a limit is never overstepped, whatever the slippage."""
         asked = order.order
         price, told = at.price, 0.0
-        if at.takes:
+        if at.takes and self._slips:
             part = quantity / at.size if at.size > 0 else 1.0
             added, told = slippage(self._slippage, price, part, at.spread)
             price += order.sign * added
-        final = self._within(order, round(price, 8))
+        final = round(price, 8)
+        if order.limit is not None:
+            final = min(final, order.limit) if order.sign > 0 else max(final, order.limit)
         if at.takes and told and at.spread is None:
             told = round(order.sign * (final - at.price), 8)
         order.fills += 1
@@ -90,14 +93,8 @@ class FillMaker:
             commission=self._commission.of(quantity, final),
             fees=self._fees.of(asked.side, quantity, final), slippage=told,
             price_time_ns=at.time_ns, arrival_price=order.arrival_price,
-            order_type=asked.type, source=at.source.value, flags=flags, tag=asked.tag,
+            order_type=asked.type, source=str(at.source), flags=flags, tag=asked.tag,
         )  # fmt: skip
-
-    def _within(self, order: WorkingOrder, price: float) -> float:
-        limit = order.limit
-        if limit is None:
-            return price
-        return min(price, limit) if order.sign > 0 else max(price, limit)
 
 
 def worse(sign: int, left: float, right: float) -> float:

@@ -6,7 +6,7 @@ import math
 
 from app.model import Flag
 from app.trading.money import minus
-from app.trading.services.execution.outcome import Row, Source
+from app.trading.services.execution.outcome import BARS, QUOTES, Row, Source
 
 _AUCTION = Flag.AUCTION_OPEN | Flag.AUCTION_CLOSE
 
@@ -14,7 +14,7 @@ _AUCTION = Flag.AUCTION_OPEN | Flag.AUCTION_CLOSE
 def row_size(row: Row, sign: int) -> float:
     """Shares behind a row: a bar's volume, a trade's size, the size that a quote shows to this
     side; 0 where it is not known."""
-    if row.source is Source.BARS:
+    if row.source is BARS:
         size = row.values[4]
     elif row.source is Source.TRADES:
         size = row.values[1]
@@ -35,7 +35,7 @@ class Pools:
         """What is left of the row that ``key`` names."""
         if key != self._row:
             self._row, self._left = key, {}
-        side = sign if row.source is Source.QUOTES else 0
+        side = sign if row.source is QUOTES else 0
         if side not in self._left:
             auction = row.source is Source.TRADES and row.flags & _AUCTION
             self._left[side] = 0.0 if auction else row_size(row, sign) * self._part
@@ -45,7 +45,7 @@ class Pools:
         """The most that an order gets of ``wanted``: all, or whole lots of what is left."""
         left = self.available(row, key, sign)
         taken = wanted if wanted <= left else whole_lots(left, lot)
-        self._left[sign if row.source is Source.QUOTES else 0] = minus(left, taken)
+        self._left[sign if row.source is QUOTES else 0] = minus(left, taken)
         return taken
 
 

@@ -16,13 +16,13 @@ from app.trading.services.execution.agenda import Agenda, Meeting
 from app.trading.services.execution.bars import level_from, match_bar
 from app.trading.services.execution.book import Book
 from app.trading.services.execution.changes import lot_of
-from app.trading.services.execution.codes import SENTENCES, Reason, Reject, Why
+from app.trading.services.execution.codes import FILLS, SENTENCES, Reason, Reject, Why
 from app.trading.services.execution.fills import FillMaker, Price
 from app.trading.services.execution.judge import judge, trailed
 from app.trading.services.execution.known import Known
 from app.trading.services.execution.latency import delays
 from app.trading.services.execution.liquidity import Pools
-from app.trading.services.execution.outcome import MISS, Outcome, Row, Source
+from app.trading.services.execution.outcome import BARS, MISS, QUOTES, Outcome, Row
 from app.trading.services.execution.sessions import Sessions
 from app.trading.services.execution.tape import Tapes
 from app.trading.services.execution.working import WorkingOrder
@@ -89,7 +89,7 @@ class Matcher:
 
     def _set_level(self, order: WorkingOrder, price: float) -> None:
         """A trailing stop's first level; on quotes the first one it meets sets it."""
-        if order.stop is None and self._tapes.source(order.index) is not Source.QUOTES:
+        if order.stop is None and self._tapes.source(order.index) is not QUOTES:
             order.stop = round(level_from(order, price), 8)
 
     def _would_take(self, order: WorkingOrder, now_ns: int) -> bool:
@@ -123,7 +123,7 @@ class Matcher:
         agenda = self._agenda
         while (meeting := agenda.pop(high)) is not None:
             # What begins within a bar may still meet it, within a tick's slice it does not.
-            agenda.next = meeting.slice + (meeting.tape.source is not Source.BARS)
+            agenda.next = meeting.slice + (meeting.tape.source is not BARS)
             self._meet(meeting)
         agenda.next = high
 
@@ -134,9 +134,9 @@ class Matcher:
         key = now_ns, meeting.row
         outcome = judge(order, row, self._touch)
         order.met_row = key
-        if outcome.why is Why.FILLS:
+        if outcome.why is FILLS:
             outcome = self._fill_first(_Fill(order, outcome, False), row, key)
-        if outcome.why is not Why.FILLS and order.live:
+        if outcome.why is not FILLS and order.live:
             self._miss(order, outcome, row)
         order.met = True
         if order.live and order.at_once:
@@ -179,7 +179,7 @@ class Matcher:
         for other in order.group.others(order):
             if other.at_work and other.index == order.index and other.met_row != key:
                 outcome = judge(other, row, self._touch)
-                if outcome.why is Why.FILLS:
+                if outcome.why is FILLS:
                     found.append(_Fill(other, outcome, False))
         first = min(found, key=lambda f: (not f.outcome.at_once, not f.order.is_stop, f.order.seq))
         doubt = len(found) > 1 and not first.outcome.at_once
@@ -187,11 +187,11 @@ class Matcher:
 
     def _entry_doubt(self, order: WorkingOrder, row: Row) -> bool:
         """Of an exit within its entry's bar: whether it may have been otherwise."""
-        if row.source is not Source.BARS or order.entered_ns != row.release_ns:
+        if row.source is not BARS or order.entered_ns != row.release_ns:
             return False
         assert order.group is not None
         return not order.entry_sure or any(
-            match_bar(other, row.values, self._touch).why is Why.FILLS
+            match_bar(other, row.values, self._touch).why is FILLS
             for other in order.group.others(order)
             if other.at_work and other.index == order.index
         )

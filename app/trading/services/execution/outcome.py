@@ -18,6 +18,10 @@ class Source(StrEnum):
     OFFICIAL_CLOSE = "official_close"
 
 
+# A member found through its class costs a call.
+BARS, QUOTES = Source.BARS, Source.QUOTES
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One item of an order's price source; ``values`` as in ``app.model.FIELDS``."""
 

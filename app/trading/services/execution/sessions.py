@@ -14,6 +14,10 @@ from app.trading.context import RunContext
 from app.trading.orders import OrderType, TimeInForce
 from app.trading.services.execution.working import NEVER_NS, WorkingOrder
 
+# A member found through its class costs a call.
+_MARKET_ON_CLOSE = OrderType.MARKET_ON_CLOSE
+_MARKET_ON_OPEN = OrderType.MARKET_ON_OPEN
+
 
 class Sessions:
     """The day that it is, and what belongs to it."""
@@ -36,14 +40,14 @@ class Sessions:
         order.session = session
         order.from_ns = now_ns
         waits = session != self.day and order.order.tif is not TimeInForce.GTC
-        if waits or order.type is OrderType.MARKET_ON_OPEN:
+        if waits or order.type is _MARKET_ON_OPEN:
             order.from_ns = max(now_ns, self._begin_ns(order, session))
         return not waits
 
     def _session_of(self, order: WorkingOrder, now_ns: int) -> int:
         if self.day is None:
             return self._first
-        if order.type is OrderType.MARKET_ON_OPEN:
+        if order.type is _MARKET_ON_OPEN:
             return self.day + (now_ns > self.today.open_ns)
         return self.day + (now_ns >= self.today.close_ns)
 
@@ -51,23 +55,23 @@ class Sessions:
         if session >= len(self._days):
             return NEVER_NS
         day = self._days[session]
-        return day.open_ns if order.type is OrderType.MARKET_ON_OPEN else day.first_ns
+        return day.open_ns if order.type is _MARKET_ON_OPEN else day.first_ns
 
     def moc_too_late(self, order: WorkingOrder, now_ns: int) -> bool:
         """Whether a market-on-close order misses this session's cut-off."""
-        if order.type is not OrderType.MARKET_ON_CLOSE or self.day is None:
+        if order.type is not _MARKET_ON_CLOSE or self.day is None:
             return False
         close_ns = self.today.close_ns
         return close_ns - self._cutoff_ns < now_ns < close_ns
 
     def in_auction(self, order: WorkingOrder, now_ns: int) -> bool:
         """Whether a market-on-close order's auction is over, and only its price not known."""
-        mine = order.type is OrderType.MARKET_ON_CLOSE and order.at_work
+        mine = order.type is _MARKET_ON_CLOSE and order.at_work
         return mine and order.session == self.day and now_ns >= self.today.close_ns
 
     def expires(self, order: WorkingOrder) -> bool:
         """Whether an order's time is over at the close of today's session."""
-        if order.order.tif is TimeInForce.GTC or order.type is OrderType.MARKET_ON_CLOSE:
+        if order.order.tif is TimeInForce.GTC or order.type is _MARKET_ON_CLOSE:
             return False
         return 0 <= order.session <= (-1 if self.day is None else self.day)
 
