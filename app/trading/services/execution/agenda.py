@@ -16,7 +16,7 @@ from app.trading.services.execution.tape import Tape, Tapes
 from app.trading.services.execution.working import WorkingOrder
 
 
-class Meeting(msgspec.Struct, frozen=True, order=True):
+class Meeting(msgspec.Struct, frozen=True, gc=False, order=True):
     """An order and the row of its tape that it meets next."""
 
     row: int

@@ -28,7 +28,7 @@ from app.trading.services.execution.tape import Tapes
 from app.trading.services.execution.working import WorkingOrder
 
 
-class _Fill(msgspec.Struct, frozen=True):
+class _Fill(msgspec.Struct, frozen=True, gc=False):
     """Who fills on a row, how, and whether the row leaves in doubt that it was so."""
 
     order: WorkingOrder
