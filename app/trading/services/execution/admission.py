@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from math import inf
 
 from app.trading.events import ModifyApprovedEvent
 from app.trading.orders import Order, OrderType, TimeInForce
@@ -14,6 +14,7 @@ Refusal = tuple[Reject, str]
 
 _LIMITS = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+_TRAILS = frozenset({OrderType.TRAILING_STOP})
 _AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 _IOC_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT})
 
@@ -24,12 +25,12 @@ def refuse_order(order: Order, symbols: Mapping[str, int]) -> Refusal | None:
         return Reject.UNKNOWN_SYMBOL, f"{order.symbol} is not among the run's symbols"
     if not _above_zero(order.quantity):
         return Reject.BAD_QUANTITY, f"quantity {order.quantity}; needed: a number above 0"
-    for name, price, needed in (
-        ("limit_price", order.limit_price, order.type in _LIMITS),
-        ("stop_price", order.stop_price, order.type in _STOPS),
-        ("trail", order.trail, order.type is OrderType.TRAILING_STOP),
+    for name, price, kinds in (
+        ("limit_price", order.limit_price, _LIMITS),
+        ("stop_price", order.stop_price, _STOPS),
+        ("trail", order.trail, _TRAILS),
     ):
-        if (price is None and needed) or (price is not None and not _above_zero(price)):
+        if order.type in kinds if price is None else not _above_zero(price):
             return Reject.BAD_PRICE, f"{name} {price} of a {order.type} order; needed: above 0"
     if order.tif in _AT_ONCE and order.type not in _IOC_TYPES:
         return Reject.TIF_NOT_ALLOWED, f"{order.tif} is for market and limit orders only"
@@ -65,4 +66,4 @@ def _state(order: WorkingOrder) -> str:
 
 
 def _above_zero(value: float) -> bool:
-    return isfinite(value) and value > 0
+    return 0 < value < inf

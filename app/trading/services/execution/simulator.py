@@ -107,12 +107,18 @@ class ExecutionSimulator(BacktestService):
 
     def _on_approved(self, event: OrderApprovedEvent) -> None:
         now_ns = event.ts_event_ns
-        orders = [WorkingOrder(o, self._symbols.get(o.symbol, -1)) for o in event.orders]
-        refusals = [self._refusal(order, event.orders, now_ns) for order in orders]
-        if any(refusals):
-            for order, refusal in zip(orders, refusals, strict=True):
-                together = Reject.GROUP_REFUSED, "another order of its group was refused"
-                self._book.refuse(order, *(refusal or together), now_ns)
+        orders: list[WorkingOrder] = []
+        refusals: dict[int, Refusal] = {}
+        for number, asked in enumerate(event.orders):
+            order = WorkingOrder(asked, self._symbols.get(asked.symbol, -1))
+            orders.append(order)
+            refusal = self._refusal(order, event.orders, now_ns)
+            if refusal is not None:
+                refusals[number] = refusal
+        if refusals:
+            together = Reject.GROUP_REFUSED, "another order of its group was refused"
+            for number, order in enumerate(orders):
+                self._book.refuse(order, *refusals.get(number, together), now_ns)
             return
         for order in orders:
             self._book.add(order)
