@@ -162,6 +162,8 @@ def _is_writable(value: str) -> bool:
 
 
 def is_finite(value: Any) -> bool:
+    if type(value) is float:  # the usual case; to ask of Real takes a microsecond
+        return math.isfinite(value)
     is_bool = isinstance(value, bool)
     return not is_bool and isinstance(value, Real) and math.isfinite(value)
 
