@@ -99,6 +99,11 @@ class _Recorder(Feeding):
             self._lost.append(self._lost_of(batch.stream, taken))
         return taken
 
+    def has_room(self) -> bool:
+        """Nobody waits for a first slice here: chunks are to be whole."""
+        with self._lock:
+            return self._has_room()
+
     def _look_for_tears(self, place: int, starts: Ints) -> None:
         """A row that stands behind one from after a cut belongs to both of its sides."""
         reached = np.maximum.accumulate(np.append(self._highest_ns[place], starts))
