@@ -249,6 +249,14 @@ class Window(NamedTuple):
             for i, t in enumerate(self.times_ns.tolist())
         ]
 
+    def part(self, low: int, high: int) -> Window:
+        """Its slices [low, high); no row is copied."""
+        bounds = self.bounds[low : high + 1]
+        return self._replace(
+            first_seq=self.first_seq + low, times_ns=self.times_ns[low:high],
+            bounds=bounds - bounds[0], items=self.items[bounds[0] : bounds[-1]], at=self.at + low,
+        )  # fmt: skip
+
     def slice_of_rows(self) -> Ints:
         """For each item the number of its slice in this window."""
         return np.repeat(np.arange(len(self.times_ns)), np.diff(self.bounds))

@@ -20,18 +20,6 @@ def run_of(window: Window) -> Run:
     return Run(window.epoch, seqs, window.times_ns, window.items, window.slice_of_rows())
 
 
-def cut(window: Window, first: int, last: int) -> Window:
-    """Its slices [first, last); no row is copied."""
-    low, high = int(window.bounds[first]), int(window.bounds[last])
-    return window._replace(
-        first_seq=window.first_seq + first,
-        times_ns=window.times_ns[first:last],
-        bounds=window.bounds[first : last + 1] - low,
-        items=window.items[low:high],
-        at=window.at + first,
-    )
-
-
 def pieces(window: Window, rows: int = PIECE_ROWS) -> Iterator[Window]:
     """The window in parts of at most ``rows`` rows; a slice is never split."""
     bounds, slices = window.bounds, len(window.times_ns)
@@ -42,7 +30,7 @@ def pieces(window: Window, rows: int = PIECE_ROWS) -> Iterator[Window]:
     while first < slices:
         last = int(np.searchsorted(bounds, bounds[first] + rows, "right")) - 1
         last = max(last, first + 1)
-        yield cut(window, first, last)
+        yield window.part(first, last)
         first = last
 
 
@@ -96,13 +84,13 @@ class Ring:
         self._held -= int(oldest.bounds[gone])
         self.from_seq = oldest.first_seq + gone - 1
         if gone < slices:
-            self._windows.appendleft(cut(oldest, gone, slices))
+            self._windows.appendleft(oldest.part(gone, slices))
 
     def after(self, seq: int) -> list[Window]:
         """The slices after ``seq``, which must be in [from_seq, last_seq]."""
         found = [w for w in self._windows if w.last_seq > seq]
         if found and found[0].first_seq <= seq:
-            found[0] = cut(found[0], seq + 1 - found[0].first_seq, len(found[0].times_ns))
+            found[0] = found[0].part(seq + 1 - found[0].first_seq, len(found[0].times_ns))
         return found
 
 

@@ -30,7 +30,7 @@ from app.api.messages import (
 )
 from app.api.packing import pack_column
 from app.api.rates import SPAN_S, Rates
-from app.api.windows import Newest, Ring, cut, join, pieces, run_of
+from app.api.windows import Newest, Ring, join, pieces, run_of
 from app.errors import RequestError
 from app.model import (
     FIELDS,
@@ -96,7 +96,7 @@ def test_pieces_are_whole_slices_in_order_and_join_again(rows: int) -> None:
 
 def test_cut_copies_nothing() -> None:
     window = bar_window(1, 10)
-    part = cut(window, 3, 5)
+    part = window.part(3, 5)
     assert (part.first_seq, part.last_seq, len(part.items)) == (4, 5, 4)
     assert np.shares_memory(part.items, window.items)
 

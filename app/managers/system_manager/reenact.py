@@ -43,7 +43,7 @@ class Reenactment:
             next_ns = self._next_ns()
             high = max(low, int(window.times_ns.searchsorted(next_ns, "right")))
             if high > low:
-                self._hand_on(_part(window, low, high))
+                self._hand_on(window.part(low, high))
             if high < count:
                 self._act(int(window.times_ns[high]) - 1)
             low = high
@@ -124,13 +124,3 @@ class Reenactment:
 
 def _same(event: EventBase) -> Callable[[int], EventBase]:
     return lambda now_ns: event
-
-
-def _part(window: Window, low: int, high: int) -> Window:
-    """The slices ``low`` to ``high`` of a window."""
-    bounds = window.bounds[low : high + 1]
-    items = window.items[int(bounds[0]) : int(bounds[-1])]
-    return window._replace(
-        first_seq=window.first_seq + low, times_ns=window.times_ns[low:high],
-        bounds=bounds - bounds[0], items=items,
-    )  # fmt: skip
