@@ -38,6 +38,7 @@ from app.model import (
     QUOTE_CODE,
     TEXTS,
     TRADE_CODE,
+    Block,
     Dictionary,
     Flag,
     Ints,
@@ -94,8 +95,14 @@ def test_pieces_are_whole_slices_in_order_and_join_again(rows: int) -> None:
     assert (again.first_seq, again.times_ns.tolist()) == (5, window.times_ns.tolist())
 
 
-def test_cut_copies_nothing() -> None:
-    window = bar_window(1, 10)
+def test_a_part_of_a_window_copies_nothing_and_knows_its_place_in_the_block() -> None:
+    whole = bar_window(1, 10)
+    block = Block(whole.times_ns, whole.bounds, whole.items)
+    window = whole._replace(block=block)
+    part = window.part(2, 9).part(1, 3)
+    assert block.times_ns[part.at : part.at + 2].tolist() == part.times_ns.tolist()
+    low, high = block.bounds[[part.at, part.at + 2]].tolist()
+    assert block.items[low:high].tobytes() == part.items.tobytes()
     part = window.part(3, 5)
     assert (part.first_seq, part.last_seq, len(part.items)) == (4, 5, 4)
     assert np.shares_memory(part.items, window.items)
