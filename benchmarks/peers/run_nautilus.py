@@ -3,9 +3,10 @@
 Modes: "" as it comes; "no-bar-execution": bars go to the strategy and not to the matching engine,
 so market orders of the cross find no price (``count`` only). Quotes fill either way.
 
-Two settings are not the default, because each closed position would cost more than the one before
-it: the analysis after the run is off (this project makes no report here either), and pandas keeps
-strings as objects, as the portfolio joins two Series, by position, at every close.
+Three settings are not the default. Orders are not limited to 100 a second: where many symbols cross
+at one time, it would deny the rest. And as each closed position would cost more than the one before
+it, the analysis after the run is off (this project makes no report here either), and pandas keeps
+strings as objects, because the portfolio joins two Series, by position, at every close.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from common import CASH, FEE, MINUTE_NS, QUANTITY, Job, Means, Timer, files, read_job, report
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.backtest.models import FixedFeeModel
-from nautilus_trader.config import LoggingConfig
+from nautilus_trader.config import LoggingConfig, RiskEngineConfig
 from nautilus_trader.model.currencies import USD
 from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
 from nautilus_trader.model.enums import AccountType, OmsType, OrderSide
@@ -141,6 +142,7 @@ def load(job: Job) -> tuple[BacktestEngine, Base]:
         BacktestEngineConfig(
             trader_id=TraderId("BENCH-1"),
             logging=LoggingConfig(bypass_logging=True),
+            risk_engine=RiskEngineConfig(max_order_submit_rate="1000000/00:00:01"),
             run_analysis=False,
         )
     )
