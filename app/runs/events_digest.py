@@ -19,6 +19,7 @@ import numpy as np
 from blake3 import blake3
 
 from app.model import Ints
+from app.runs.tables import every_second
 from app.trading.events import TOPICS, EventBase
 
 EVENTS_DIGEST_VERSION = "te1"
@@ -34,8 +35,9 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 class Records:
     """Events one after the other: what all of them have as columns, and their records.
 
-    ``kinds`` are places in ``TOPICS``. ``lines`` are the payloads, each with a line feed: an event
-    as JSON, its fields as declared, without ``ts_created_ns``. ``ends``: where each line ends.
+    At least one. ``kinds`` are places in ``TOPICS``. ``lines`` are the payloads, each with a line
+    feed: an event as JSON, its fields as declared, without ``ts_created_ns``. ``ends``: where each
+    line ends.
     """
 
     def __init__(self, events: Sequence[Any]) -> None:
@@ -52,17 +54,19 @@ class Records:
     def _column(self, values: map[int]) -> Ints:
         return np.fromiter(values, np.int64, len(self.events))
 
-    def _encode(self) -> tuple[bytes, Ints]:
+    def _encode(self) -> tuple[memoryview, Ints]:
         """Before ``ts_created_ns`` stand only the type and ``ts_event_ns``: where it begins is
         known, and need not be looked for."""
-        whole = np.frombuffer(_encode_lines(self.events), np.uint8)
-        ends = np.flatnonzero(whole == _LINE_FEED) + 1
-        starts = np.concatenate([[0], ends[:-1]])
-        heads = _HEADS[self.kinds] + _lengths(self.ts_event_ns)
+        whole = _encode_lines(self.events)
+        ends = np.flatnonzero(np.frombuffer(whole, np.uint8) == _LINE_FEED) + 1
         left_out = _CREATED + _lengths(self.ts_created_ns)
-        parts = np.column_stack([heads, left_out, ends - starts - heads - left_out])
-        kept = np.tile([True, False, True], len(ends))
-        return whole[kept.repeat(parts.ravel())].tobytes(), ends - left_out.cumsum()
+        cuts = np.zeros(2 * len(ends) + 2, np.int32)
+        cuts[1:-1:2] = _HEADS[self.kinds] + _lengths(self.ts_event_ns)
+        cuts[3:-1:2] += ends[:-1]
+        cuts[2:-1:2] = cuts[1:-1:2] + left_out
+        cuts[-1] = len(whole)
+        ends = ends - left_out.cumsum()
+        return memoryview(every_second(whole, cuts).buffers()[2])[: ends[-1]], ends
 
 
 def kind_of(topic: type[EventBase]) -> int:
@@ -78,7 +82,7 @@ def _lengths(values: Ints) -> Ints:
 
 def payload_of(event: EventBase) -> bytes:
     """One event's payload."""
-    return Records([event]).lines[:-1]
+    return bytes(Records([event]).lines[:-1])
 
 
 class EventsDigest:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+import pyarrow as pa
+
+from app.runs.tables import ORDERS, column_of
 from app.trading.events import (
     DayEndEvent,
     FillEvent,
@@ -21,45 +25,33 @@ from app.trading.events import (
 from app.trading.orders import Order, OrderState
 
 
-class _Row:
-    """An order's row, in the making."""
+class _Row(msgspec.Struct, gc=False):  # it refers to nothing that refers to it
+    """An order's row, in the making: what may change of it, and the order for the rest."""
 
-    __slots__ = (
-        "approved_ns", "code", "filled", "final_ns", "first_fill_ns", "limit_price", "number",
-        "order", "quantity", "reason", "signal_id", "state", "stop_price", "submitted_ns", "trail",
-    )  # fmt: skip
-
-    def __init__(self, number: int, order: Order, submitted_ns: int) -> None:
-        self.number, self.order, self.submitted_ns = number, order, submitted_ns
-        self.quantity, self.trail = order.quantity, order.trail
-        self.limit_price, self.stop_price = order.limit_price, order.stop_price
-        self.state, self.filled = OrderState.NEW, 0.0
-        self.approved_ns: int | None = None
-        self.first_fill_ns: int | None = None
-        self.final_ns: int | None = None
-        self.signal_id: str | None = None
-        self.code: str | None = None
-        self.reason = ""
+    number: int
+    order: Order
+    submitted_ns: int
+    quantity: float
+    limit_price: float | None
+    stop_price: float | None
+    trail: float | None
+    state: OrderState = OrderState.NEW
+    filled: float = 0.0
+    approved_ns: int | None = None
+    first_fill_ns: int | None = None
+    final_ns: int | None = None
+    signal_id: str | None = None
+    code: str | None = None
+    reason: str = ""
+    changed: bool = False
 
     def become(self, state: OrderState, now_ns: int) -> None:
         self.state = state
         self.final_ns = now_ns if state.final else None
 
-    def columns(self) -> tuple[Any, ...]:
-        """In the order of ``tables.ORDERS``."""
-        order = self.order
-        return (
-            self.number, order.order_id, order.strategy_id, order.symbol, order.side, order.type,
-            order.tif, self.quantity, self.limit_price, self.stop_price, self.trail,
-            order.trail_in_bps, order.reduce_only, order.post_only, order.role, order.group_id,
-            order.parent_id, order.tag, self.signal_id, self.state, self.filled,
-            self.submitted_ns, self.approved_ns, self.first_fill_ns, self.final_ns, self.code,
-            self.reason,
-        )  # fmt: skip
-
 
 class OrderBook:
-    """Orders as events tell of them; ``rows`` gives those that changed since it last did."""
+    """Orders as events tell of them; ``batch`` gives those that changed since it last did."""
 
     TOPICS = (
         OrderRequestEvent, OrderApprovedEvent, ModifyApprovedEvent, OrderRejectedEvent,
@@ -77,26 +69,36 @@ class OrderBook:
             DayEndEvent: self._on_day_end,
         }
         self._rows: dict[str, _Row] = {}
-        self._changed: dict[str, _Row] = {}
+        self._changed: list[_Row] = []
         self._numbers = 0
 
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Rows of changed orders, by the order in which they last began to change."""
-        found = [row.columns() for row in self._changed.values()]
-        self._changed.clear()
-        return found
+    def batch(self) -> Any:
+        """A record batch of changed orders, by the order in which they last began to change."""
+        rows, self._changed = self._changed, []
+        orders = [row.order for row in rows]
+        columns = [
+            column_of(field, rows if field.name in _Row.__struct_fields__ else orders) for field in ORDERS
+        ]
+        for row in rows:
+            row.changed = False
+        return pa.record_batch(columns, schema=ORDERS)
 
     def _add(self, order: Order, now_ns: int) -> _Row:
         self._numbers += 1
-        row = _Row(self._numbers, order, now_ns)
-        self._rows[order.order_id] = self._changed[order.order_id] = row
+        row = _Row(
+            self._numbers, order, now_ns, order.quantity, order.limit_price, order.stop_price,
+            order.trail, changed=True,
+        )  # fmt: skip
+        self._rows[order.order_id] = row
+        self._changed.append(row)
         return row
 
     def _change(self, order_id: str) -> _Row | None:
         """The row of an order that is about to change; None of a signal, or of one long final."""
         row = self._rows.get(order_id)
-        if row is not None:
-            self._changed[order_id] = row
+        if row is not None and not row.changed:
+            row.changed = True
+            self._changed.append(row)
         return row
 
     def _on_request(self, event: OrderRequestEvent) -> None:

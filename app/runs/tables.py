@@ -71,12 +71,20 @@ def times(values: Ints) -> Any:
     return pa.Array.from_buffers(TIME, len(values), [None, pa.py_buffer(values)])
 
 
-def texts(lines: bytes, ends: Ints) -> Any:
+def every_second(text: Any, cuts: Ints) -> Any:
+    """Texts without nulls: the first, third and so on of the pieces of UTF-8 between ``cuts``,
+    which are an even number and hold its bounds. They lie one behind the other."""
+    offsets, values = pa.py_buffer(cuts), pa.py_buffer(text)
+    pieces = pa.StringArray.from_buffers(len(cuts) - 1, offsets, values)
+    return pieces.take(pa.array(np.arange(0, len(pieces), 2, np.int32)))
+
+
+def texts(lines: memoryview, ends: Ints) -> Any:
     """A column of UTF-8 texts without nulls, from their lines and where each of these ends."""
-    offsets = np.zeros(len(ends) + 1, np.int32)
-    offsets[1:] = ends - np.arange(1, len(ends) + 1)
-    values = lines.replace(b"\n", b"")
-    return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(values))
+    cuts = np.zeros(2 * len(ends), np.int32)
+    cuts[1::2] = ends - 1
+    cuts[2::2] = ends[:-1]
+    return every_second(lines, cuts)
 
 
 def batch_of_rows(schema: Any, rows: Iterable[Sequence[Any]]) -> Any:
@@ -86,10 +94,14 @@ def batch_of_rows(schema: Any, rows: Iterable[Sequence[Any]]) -> Any:
     return pa.record_batch(arrays, schema=schema)
 
 
+def column_of(field: Any, objects: Iterable[Any]) -> Any:
+    """A column of what objects have under its name."""
+    return pa.array([*map(attrgetter(field.name), objects)], field.type)
+
+
 def batch_of_objects(schema: Any, seq: Ints, ts_event_ns: Ints, objects: Sequence[Any]) -> Any:
     """A record batch of what objects have under the names of the columns after these two."""
-    fields = list(schema)[2:]
-    columns = [pa.array([*map(attrgetter(f.name), objects)], f.type) for f in fields]
+    columns = [column_of(field, objects) for field in list(schema)[2:]]
     return pa.record_batch([pa.array(seq), times(ts_event_ns), *columns], schema=schema)
 
 

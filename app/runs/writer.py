@@ -23,13 +23,11 @@ from app.runs.streams import StreamFile, seal
 from app.runs.tables import (
     EVENTS,
     FILLS,
-    ORDERS,
     POSITIONS,
     ROUND_TRIPS,
     TABLES,
     batch_of_equity,
     batch_of_objects,
-    batch_of_rows,
     texts,
     times,
 )
@@ -126,7 +124,7 @@ class AuditWriter:
             early.add(batch)
 
     def _hash(self, records: Records) -> None:
-        lines, start = memoryview(records.lines), 0
+        lines, start = records.lines, 0
         for end in records.ends[records.of(DayEndEvent)].tolist():
             self._digest.add(lines[start:end])
             self._digest.end_day()
@@ -191,7 +189,7 @@ class _Rows:
         for at in np.flatnonzero(_OF_ORDERS[records.kinds]).tolist():
             event = records.events[at]
             takers[type(event)](event)
-        return batch_of_rows(ORDERS, self._orders.rows())
+        return self._orders.batch()
 
 
 def _topic_rows(schema: Any, first: int, records: Records, topic: type[EventBase]) -> Any:
