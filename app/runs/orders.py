@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from app.runs.tables import ORDERS, column_of
+from app.runs.tables import COLUMNS, ORDERS
 from app.trading.events import (
     DayEndEvent,
     FillEvent,
@@ -77,7 +77,8 @@ class OrderBook:
         rows, self._changed = self._changed, []
         orders = [row.order for row in rows]
         columns = [
-            column_of(field, rows if field.name in _Row.__struct_fields__ else orders) for field in ORDERS
+            column.of(rows if column.name in _Row.__struct_fields__ else orders)
+            for column in COLUMNS["orders"]
         ]
         for row in rows:
             row.changed = False

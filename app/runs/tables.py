@@ -6,9 +6,9 @@ the event that a row comes from. Name and version stand in the metadata of every
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -94,15 +94,27 @@ def batch_of_rows(schema: Any, rows: Iterable[Sequence[Any]]) -> Any:
     return pa.record_batch(arrays, schema=schema)
 
 
-def column_of(field: Any, objects: Iterable[Any]) -> Any:
-    """A column of what objects have under its name."""
-    return pa.array([*map(attrgetter(field.name), objects)], field.type)
+class Column(NamedTuple):
+    """One of a table, of objects that have its values under its name."""
+
+    name: str
+    value_of: Callable[[Any], Any]
+    kind: Any
+
+    def of(self, objects: Iterable[Any]) -> Any:
+        return pa.array([*map(self.value_of, objects)], self.kind)
 
 
-def batch_of_objects(schema: Any, seq: Ints, ts_event_ns: Ints, objects: Sequence[Any]) -> Any:
+COLUMNS = {
+    table: [Column(field.name, attrgetter(field.name), field.type) for field in schema]
+    for table, schema in TABLES.items()
+}
+
+
+def batch_of_objects(table: str, seq: Ints, ts_event_ns: Ints, objects: Sequence[Any]) -> Any:
     """A record batch of what objects have under the names of the columns after these two."""
-    columns = [column_of(field, objects) for field in list(schema)[2:]]
-    return pa.record_batch([pa.array(seq), times(ts_event_ns), *columns], schema=schema)
+    columns = [column.of(objects) for column in COLUMNS[table][2:]]
+    return pa.record_batch([pa.array(seq), times(ts_event_ns), *columns], schema=TABLES[table])
 
 
 def batch_of_equity(events: Sequence[EquityEvent]) -> Any:

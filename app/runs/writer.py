@@ -9,6 +9,7 @@ finished file.
 from __future__ import annotations
 
 from datetime import date
+from itertools import compress
 from pathlib import Path
 from time import time_ns
 from typing import Any
@@ -22,9 +23,6 @@ from app.runs.orders import OrderBook
 from app.runs.streams import StreamFile, seal
 from app.runs.tables import (
     EVENTS,
-    FILLS,
-    POSITIONS,
-    ROUND_TRIPS,
     TABLES,
     batch_of_equity,
     batch_of_objects,
@@ -60,7 +58,8 @@ class AuditWriter:
     def __init__(self, folder: Path | None, flush_s: float = FLUSH_S) -> None:
         self.folder = folder
         self._flush_ns = int(flush_s * SECOND_NS)
-        self._due_ns = time_ns() + self._flush_ns
+        self._since_ns = time_ns()  # of the last flush
+        self._due_ns = self._since_ns + self._flush_ns
         self._flushed = 0
         self._waiting: list[EventBase] = []
         self._equity: list[EquityEvent] = []
@@ -89,7 +88,7 @@ class AuditWriter:
         """The next event."""
         waiting = self._waiting
         waiting.append(event)
-        on_time = self._due_ns - self._flush_ns <= event.ts_created_ns < self._due_ns
+        on_time = self._since_ns <= event.ts_created_ns < self._due_ns
         if not on_time or len(waiting) >= BATCH_EVENTS:  # wall time may be set back
             self.flush()
 
@@ -104,7 +103,8 @@ class AuditWriter:
         equity, self._equity = self._equity, []
         first = self._flushed + 1
         if events:
-            self._due_ns = events[-1].ts_created_ns + self._flush_ns
+            self._since_ns = events[-1].ts_created_ns
+            self._due_ns = self._since_ns + self._flush_ns
             records = Records(events)
             self._hash(records)
             self._flushed += len(events)
@@ -158,9 +158,9 @@ class _Rows:
         return [
             ("events", self._events(first, records)),
             ("orders", self._order_rows(records)),
-            ("fills", _topic_rows(FILLS, first, records, FillEvent)),
+            ("fills", _topic_rows("fills", first, records, FillEvent)),
             ("positions", _position_rows(first, records)),
-            ("round_trips", _topic_rows(ROUND_TRIPS, first, records, RoundTripEvent)),
+            ("round_trips", _topic_rows("round_trips", first, records, RoundTripEvent)),
         ]
 
     def _events(self, first: int, records: Records) -> Any:
@@ -186,17 +186,16 @@ class _Rows:
 
     def _order_rows(self, records: Records) -> Any:
         takers = self._orders.takers
-        for at in np.flatnonzero(_OF_ORDERS[records.kinds]).tolist():
-            event = records.events[at]
+        for event in compress(records.events, _OF_ORDERS[records.kinds].tolist()):
             takers[type(event)](event)
         return self._orders.batch()
 
 
-def _topic_rows(schema: Any, first: int, records: Records, topic: type[EventBase]) -> Any:
+def _topic_rows(table: str, first: int, records: Records, topic: type[EventBase]) -> Any:
     """A row an event: all its fields but ``ts_created_ns``."""
     places = records.of(topic)
     events = [records.events[at] for at in places.tolist()]
-    return batch_of_objects(schema, places + first, records.ts_event_ns[places], events)
+    return batch_of_objects(table, places + first, records.ts_event_ns[places], events)
 
 
 def _position_rows(first: int, records: Records) -> Any:
@@ -204,4 +203,4 @@ def _position_rows(first: int, records: Records) -> Any:
     told = [records.events[at].positions for at in states.tolist()]
     places = states.repeat([len(positions) for positions in told])
     positions = [position for each in told for position in each]
-    return batch_of_objects(POSITIONS, places + first, records.ts_event_ns[places], positions)
+    return batch_of_objects("positions", places + first, records.ts_event_ns[places], positions)

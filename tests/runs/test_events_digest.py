@@ -81,7 +81,7 @@ def test_records_are_the_payloads_one_after_the_other(said: list[tuple[int, int,
     wanted = [msgspec.json.decode(msgspec.json.encode(event)) for event in events]
     for one in wanted:
         del one["ts_created_ns"]
-    lines = records.lines.split(b"\n")
+    lines = bytes(records.lines).split(b"\n")
     assert [msgspec.json.decode(line) for line in lines[:-1]] == wanted
     assert lines == [*map(payload_of, events), b""]
     assert [len(line) + 1 for line in lines[:-1]] == np.diff(records.ends, prepend=0).tolist()
