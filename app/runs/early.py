@@ -16,9 +16,10 @@ from app.runs.tables import TABLES
 
 
 class EarlyParquet:
-    """One table's Parquet file, begun with its first whole row group: small ones never are.
+    """One table's Parquet file, begun with its first whole row group, small ones in the end.
 
-    ``add`` what was written to the stream, in order. ``end`` after the last one, then ``finish``.
+    ``add`` what was written to the stream, in order. ``end`` after the last one; then ``begin``
+    those that are not, all at once, and ``finish``.
     """
 
     def __init__(self, folder: Path, table: str) -> None:
@@ -26,6 +27,7 @@ class EarlyParquet:
         self._batches: SimpleQueue[Any] = SimpleQueue()
         self._rows = 0
         self._thread: Thread | None = None
+        self._over = False
         self._error: BaseException | None = None
 
     @property
@@ -38,7 +40,12 @@ class EarlyParquet:
             return
         self._batches.put(batch)
         self._rows += batch.num_rows
-        if self._thread is None and self._rows >= streams.GROUP_ROWS:
+        if self._rows >= streams.GROUP_ROWS:
+            self.begin()
+
+    def begin(self) -> None:
+        """Write it from now on; nothing where it is written, or has been."""
+        if self._thread is None and not self._over:
             self._thread = Thread(target=self._work, name=f"Parquet-{self._table}", daemon=True)
             self._thread.start()
 
@@ -58,7 +65,7 @@ class EarlyParquet:
         if self._thread is None:
             return
         self._thread.join()
-        self._thread = None
+        self._thread, self._over = None, True
         with streams.sealing(self._folder, self._table):
             if self._error is not None:
                 raise self._error

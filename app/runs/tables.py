@@ -71,12 +71,12 @@ def times(values: Ints) -> Any:
     return pa.Array.from_buffers(TIME, len(values), [None, pa.py_buffer(values)])
 
 
-def every_second(text: Any, cuts: Ints) -> Any:
+def every_second(text: Any, cuts: Any) -> Any:
     """Texts without nulls: the first, third and so on of the pieces of UTF-8 between ``cuts``,
-    which are an even number and hold its bounds. They lie one behind the other."""
+    which are an even number of int32 and hold its bounds. They lie one behind the other."""
     offsets, values = pa.py_buffer(cuts), pa.py_buffer(text)
     pieces = pa.StringArray.from_buffers(len(cuts) - 1, offsets, values)
-    return pieces.take(pa.array(np.arange(0, len(pieces), 2, np.int32)))
+    return pieces.take(pa.array(np.arange(0, len(pieces), 2, dtype=np.int32)))
 
 
 def texts(lines: memoryview, ends: Ints) -> Any:

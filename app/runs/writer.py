@@ -141,6 +141,8 @@ class AuditWriter:
             for early in self._early.values():
                 early.end()
         if self.folder is not None:
+            for early in self._early.values():
+                early.begin()
             seal(self.folder, but=[table for table, early in self._early.items() if early.begun])
             for early in self._early.values():
                 early.finish()

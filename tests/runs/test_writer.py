@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ import app.runs.streams as streams
 import app.runs.writer as writers
 from app.errors import RunError
 from app.runs.audit import AuditRunner
-from app.runs.early import EarlyParquet
 from app.runs.events_digest import payload_of
 from app.runs.streams import StreamFile, read_table
 from app.runs.tables import TABLES
@@ -310,15 +310,19 @@ def test_how_the_curve_comes_shows_in_no_file(
     assert rows[3] == {"ts_ns": 3, "equity": 3.0, "cash": 3.5, "gross": -3.0, "net": 6.0}
 
 
-def test_files_that_are_begun_early_are_those_of_their_streams(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("rows", [3, 65_536])
+def test_files_that_are_written_meanwhile_are_those_of_their_streams(
+    tmp_path: Path, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "GROUP_ROWS", 3)
-    with monkeypatch.context() as patch:
-        patch.setattr(EarlyParquet, "add", lambda *_: None)
-        played(tmp_path / "late", flush_s=0)
-    played(tmp_path / "early", flush_s=0)
-    assert contents(tmp_path / "early") == contents(tmp_path / "late")
+    monkeypatch.setattr(streams, "GROUP_ROWS", rows)
+    (tmp_path / "run").mkdir()
+    run = SmallRun(AuditWriter(tmp_path / "run", flush_s=0))
+    run.play()
+    run.writer.flush()
+    shutil.copytree(tmp_path / "run", tmp_path / "killed", ignore=shutil.ignore_patterns(".*"))
+    run.writer.close()
+    streams.seal(tmp_path / "killed")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "run")
 
 
 # -- when things go wrong ------------------------------------------------------------------------

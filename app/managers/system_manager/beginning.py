@@ -19,7 +19,7 @@ from app.runs.spec import RunSpec, StrategyFile
 from app.runs.store import RunStore
 from app.trading.sections import BacktestConfig
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 def begin_run(
@@ -102,11 +102,12 @@ def data_files(catalog: Catalog, resolved: ResolvedConfig) -> list[DataFile]:
 
 def _data_file(catalog: Catalog, path: str) -> DataFile:
     hashed, size = blake3(), 0
+    chunk = memoryview(bytearray(_CHUNK))
     try:
         with catalog.open_file(path) as source:
-            while chunk := source.read(_CHUNK):
-                hashed.update(chunk)
-                size += len(chunk)
+            while count := source.readinto(chunk):
+                hashed.update(chunk[:count])
+                size += count
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error}") from error
     return DataFile(path, size, hashed.hexdigest())
