@@ -1,11 +1,13 @@
 """Parquet files that are begun while their streams still grow.
 
 Compression takes longer than all else that is done when a run ends, and leaves the interpreter
-free: another thread does it meanwhile. A file that is not finished counts for nothing.
+free: another thread does it meanwhile. It is woken for whole row groups only: each time it takes
+the interpreter from the run. A file that is not finished counts for nothing.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -24,8 +26,9 @@ class EarlyParquet:
 
     def __init__(self, folder: Path, table: str) -> None:
         self._folder, self._table = folder, table
-        self._batches: SimpleQueue[Any] = SimpleQueue()
-        self._rows = 0
+        self._groups: SimpleQueue[list[Any] | None] = SimpleQueue()
+        self._waiting: list[Any] = []
+        self._rows = 0  # that wait
         self._thread: Thread | None = None
         self._over = False
         self._error: BaseException | None = None
@@ -38,10 +41,15 @@ class EarlyParquet:
     def add(self, batch: Any) -> None:
         if self._error is not None or not batch.num_rows:
             return
-        self._batches.put(batch)
+        self._waiting.append(batch)
         self._rows += batch.num_rows
         if self._rows >= streams.GROUP_ROWS:
+            self._hand_over()
             self.begin()
+
+    def _hand_over(self) -> None:
+        self._groups.put(self._waiting)
+        self._waiting, self._rows = [], 0
 
     def begin(self) -> None:
         """Write it from now on; nothing where it is written, or has been."""
@@ -52,13 +60,15 @@ class EarlyParquet:
     def _work(self) -> None:
         path = streams.unfinished_path(self._folder, self._table)
         try:
-            streams.write_parquet(path, TABLES[self._table], iter(self._batches.get, None))
+            batches = chain.from_iterable(iter(self._groups.get, None))
+            streams.write_parquet(path, TABLES[self._table], batches)
         except BaseException as error:
             self._error = error
 
     def end(self) -> None:
         """No more batches come."""
-        self._batches.put(None)
+        self._hand_over()
+        self._groups.put(None)
 
     def finish(self) -> None:
         """Wait for it, and put it in the place of the stream; RunError where it cannot be."""

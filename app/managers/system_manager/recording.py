@@ -8,6 +8,7 @@ from datetime import date
 from itertools import islice
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any, Protocol
 
 import msgspec
@@ -37,6 +38,7 @@ from app.trading.sections import BacktestConfig
 log = logging.getLogger(__name__)
 
 _MOST_CHARTS = 50  # symbols with a price chart in the report: those traded most often
+_NOTE_S = 1.0
 Digest = Callable[[], str]
 
 
@@ -74,6 +76,7 @@ class Recording:
         self._follows = handle.resumes  # its journal is that of before
         self.events_digest: str | None = None
         self._noting, self._over = Lock(), False
+        self._next_note_s = 0.0
         self._store, self._handle = store, handle
         self._config, self._context = config, context
         self._market, self._digest, self._report = market, digest, report
@@ -84,9 +87,11 @@ class Recording:
         return self._handle.cancelled
 
     def note_progress(self, progress: Progress) -> None:
-        """Let others see how far the run is, through the store; nothing once it has ended."""
+        """Let others see how far the run is, through the store, at most once a second; nothing
+        once it has ended."""
         with self._noting:
-            if not self._over:
+            if not self._over and monotonic() >= self._next_note_s:
+                self._next_note_s = monotonic() + _NOTE_S
                 self._handle.note_progress(progress._asdict())
 
     def end_with(self, digest: str) -> None:
