@@ -70,11 +70,16 @@ class EarlyParquet:
         self._hand_over()
         self._groups.put(None)
 
+    def wait(self) -> None:
+        """Until nothing more is written."""
+        if self._thread is not None:
+            self._thread.join()
+
     def finish(self) -> None:
-        """Wait for it, and put it in the place of the stream; RunError where it cannot be."""
+        """Put it in the place of the stream, once it is written; RunError where it cannot be."""
         if self._thread is None:
             return
-        self._thread.join()
+        self.wait()
         self._thread, self._over = None, True
         with streams.sealing(self._folder, self._table):
             if self._error is not None:

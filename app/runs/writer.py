@@ -141,11 +141,20 @@ class AuditWriter:
             for early in self._early.values():
                 early.end()
         if self.folder is not None:
-            for early in self._early.values():
-                early.begin()
-            seal(self.folder, but=[table for table, early in self._early.items() if early.begun])
-            for early in self._early.values():
-                early.finish()
+            self._seal(self.folder)
+
+    def _seal(self, folder: Path) -> None:
+        """All tables at the same time; nothing more is written once this returns or raises."""
+        early = self._early.values()
+        for file in early:
+            file.begin()
+        try:
+            seal(folder, but=[table for table, file in self._early.items() if file.begun])
+        finally:
+            for file in early:
+                file.wait()
+        for file in early:
+            file.finish()
 
 
 class _Rows:
