@@ -23,7 +23,7 @@ from app.runs.manifest import UNFINISHED
 from app.runs.tables import ORDERS, TABLES, batch_of_rows
 
 GROUP_ROWS = 65_536
-# A dictionary makes columns of numbers and of distinct texts larger, and slower to write.
+# A dictionary makes numbers and distinct texts slower to write, and mostly larger.
 _DISTINCT = frozenset({"payload", "fill_id", "order_id", "signal_id", "group_id", "parent_id"})
 _WORDS = (pa.string(), pa.date32(), pa.int16())
 
