@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from app.model import Ints
 
+NEVER_NS = 2**63 - 1
+
 
 class When(IntEnum):
     """At one time, in this order."""
@@ -32,6 +34,7 @@ class Agenda:
     """All that is due, in order."""
 
     def __init__(self) -> None:
+        self.first_ns = NEVER_NS  # when the first is due
         self._due: list[Due] = []
         self._count = 0
         self._cut = 0  # the first slice of these that this comes before
@@ -41,6 +44,7 @@ class Agenda:
     def add(self, at_ns: int, when: When, owner: str, token: str) -> None:
         self._count += 1
         heapq.heappush(self._due, Due(at_ns, when, self._count, owner, token))
+        self.first_ns = self._due[0].at_ns
 
     def next_ns(self) -> int | None:
         """The time of the first; None where nothing is due."""
@@ -48,12 +52,13 @@ class Agenda:
 
     def take(self, now_ns: int, when: When) -> Due | None:
         """The first, if it is due before ``now_ns``, or at it and not after ``when``."""
-        if not self._due:
+        if self.first_ns > now_ns:
             return None
-        at_ns, first = self._due[0].at_ns, self._due[0].when
-        if at_ns < now_ns or (at_ns == now_ns and first <= when):
-            return heapq.heappop(self._due)
-        return None
+        if self.first_ns == now_ns and self._due[0].when > when:
+            return None
+        first = heapq.heappop(self._due)
+        self.first_ns = self._due[0].at_ns if self._due else NEVER_NS
+        return first
 
     def next_slice(self, times_ns: Ints, at: int) -> int:
         """The first slice after ``at`` that something due comes before; their count for none."""
@@ -65,4 +70,4 @@ class Agenda:
             # numpy's own would give the interpreter lock away
             self._cut = bisect_left(times_ns, first_ns)
             self._cut_by, self._cut_of = due, times_ns
-        return max(at + 1, self._cut)
+        return self._cut if self._cut > at else at + 1

@@ -38,6 +38,7 @@ from app.trading.events import (
 
 _RANK = 1  # on the bus; it publishes nothing there itself
 _MOST_ROUNDS = 1000
+_MARKET, _STRATEGY = Phase.MARKET, Phase.STRATEGY  # found through their class they cost a call
 _STIRRING = (
     SignalEvent, OrderRequestEvent, ModifyRequestEvent, FillEvent, CashEvent,
     CorporateActionEvent, TimerEvent, SessionCloseEvent, RiskHaltEvent,
@@ -114,11 +115,12 @@ class Engine:
 
     def on_window(self, window: Window) -> None:
         """All slices of a window, each finished before the next one begins."""
-        times = window.times_ns
+        times, agenda = window.times_ns, self._agenda
         at, count = 0, len(times)
         while at < count:
-            self._run_due(int(times[at]), When.BEFORE_SLICE)
-            at = self._run_slices(window, at, self._agenda.next_slice(times, at))
+            if agenda.first_ns <= (now_ns := times.item(at)):
+                self._run_due(now_ns, When.BEFORE_SLICE)
+            at = self._run_slices(window, at, agenda.next_slice(times, at))
         self._run_due(self.now_ns, When.CLOSE)
 
     def advance(self, now_ns: int) -> None:
@@ -141,18 +143,18 @@ class Engine:
         all_quiet = MarketEvent(window, at, high)
         quiet = bus.quiet_until(all_quiet)
         alert = bus.alert
-        if quiet > at and bus.runs_ahead and not alert:
+        if quiet > at and not alert and bus.runs_ahead:
             ahead = all_quiet if quiet == high else MarketEvent(window, at, quiet)
-            high = bus.send_market(Phase.STRATEGY, ahead)
-            self.now_ns = int(window.times_ns[high - 1])
+            high = bus.send_market(_STRATEGY, ahead)
+            self.now_ns = window.times_ns.item(high - 1)
             seen = ahead if quiet == high else MarketEvent(window, at, high)
-            bus.send_market(Phase.MARKET, seen, self._follow)
+            bus.send_market(_MARKET, seen, self._follow)
             return high
-        self.now_ns = int(window.times_ns[at])
+        self.now_ns = window.times_ns.item(at)
         one = MarketEvent(window, at, at + 1)
-        bus.send_market(Phase.MARKET, one, nothing)
+        bus.send_market(_MARKET, one, nothing)
         self._stirred |= alert
-        bus.send_market(Phase.STRATEGY, one, self._follow)
+        bus.send_market(_STRATEGY, one, self._follow)
         return at + 1
 
     # -- what follows ------------------------------------------------------------------------

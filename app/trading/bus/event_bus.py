@@ -149,13 +149,14 @@ class EventBus(Rounds):
         """The first slice that some subscriber must be given alone; ``high`` for none."""
         first = event.high
         for scan in self._roster.scans:
-            first = min(first, scan(event))
+            if (found := scan(event)) < first:
+                first = found
         return first
 
     @property
     def runs_ahead(self) -> bool:
         """Whether strategies may be given many slices at once: one subscriber has them all."""
-        return len(self._roster.market[Phase.STRATEGY].ports) <= 1
+        return self._roster.runs_ahead
 
     @property
     def alert(self) -> bool:

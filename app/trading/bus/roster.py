@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.trading.bus.errors import BusError, TopicError
 from app.trading.bus.port import Handler, Phase, Port, RemotePort, Scan
 from app.trading.data_events import MarketEvent
 
 Call = tuple[Port, Handler]
+Leg = tuple[Port, Handler, int]  # an inline handler, and which event of a batch it is called with
+
+_MOST_KINDS = 8  # of a batch whose legs are kept
+_MOST_KEPT = 1024
 
 
 class Takers(NamedTuple):
@@ -31,6 +35,7 @@ class Roster:
     market: dict[Phase, Takers]  # of market data in each phase
     scans: tuple[Scan, ...]
     alerts: tuple[Callable[[], bool], ...]
+    runs_ahead: bool  # one subscriber at most has the strategy phase
 
     def __init__(self, topics: frozenset[type]) -> None:
         self.leaving: list[Port] = []
@@ -68,6 +73,24 @@ class Roster:
         for port in gone:
             port.leave()
 
+    def legs(self, batch: Sequence[Any]) -> tuple[Leg, ...]:
+        """The calls of a round of several events: by rank, each subscriber's in their order.
+
+        They hang on the events' types alone, and the same few come at every crossing.
+        """
+        kept, kinds = self._legs, tuple(map(type, batch))
+        found = kept.get(kinds)
+        if found is None:
+            found = tuple(
+                (port, handlers[kind], place)
+                for port, handlers in self.inline
+                for place, kind in enumerate(kinds)
+                if kind in handlers
+            )
+            if len(kinds) <= _MOST_KINDS and len(kept) < _MOST_KEPT:
+                kept[kinds] = found
+        return found
+
     def _set(self, ports: tuple[Port, ...]) -> None:
         self.ports = tuple(sorted(ports, key=lambda p: p.rank))
         self.remote = _remote(self.ports)
@@ -83,6 +106,9 @@ class Roster:
         }
         self.scans = tuple(p.scan for p in takers if p.scan is not None)
         self.alerts = tuple(p.alert for p in self.ports if p.alert is not None)
+        self.runs_ahead = len(self.market[Phase.STRATEGY].ports) <= 1
+        # Last: legs of the ports that were go into the table that was.
+        self._legs: dict[tuple[type, ...], tuple[Leg, ...]] = {}
 
 
 def _takers(topic: type, ports: Sequence[Port]) -> Takers:

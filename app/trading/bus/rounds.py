@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from app.trading.bus.barrier import Barrier
 from app.trading.bus.errors import BusError, ClosedError, HandlerError, HandlerInterrupt
 from app.trading.bus.port import Phase, Port, RemotePort, inside
-from app.trading.bus.roster import Call, Roster
+from app.trading.bus.roster import Call, Leg, Roster
 from app.trading.bus.turn import HOLDER, Turn
-from app.trading.bus.watch import Leg, Spot, watch
+from app.trading.bus.watch import Spot, watch
 from app.trading.data_events import EquityEvent, MarketEvent
 from app.trading.events import TOPICS
 
@@ -151,20 +151,22 @@ class Rounds:
         while True:
             if barrier.stirred and not self._end_round(deadline_s):
                 return False
-            batch = self._take_published() if published or senders else []
+            batch = self._take_published() if published or senders else None
             if roster.leaving:
                 roster.let_leave()
-            if not batch:
+            if batch is None:
                 if (event := follow()) is None:
                     return True
-                batch = [event]
-            if roster.remote:
-                self._begin_remote(batch)
-            if len(batch) == 1:
+            elif len(batch) == 1:
                 event = batch[0]
-                self._call(roster.table[type(event)].calls, event)
             else:
+                if roster.remote:
+                    self._begin_remote(batch)
                 self._call_all(batch)
+                continue
+            if roster.remote:
+                self._begin_remote([event])
+            self._call(roster.table[type(event)].calls, event)
 
     def _take_published(self) -> list[Any]:
         """The batch of the next round: by rank."""
@@ -232,23 +234,18 @@ class Rounds:
 
     def _call_all(self, batch: list[Any]) -> None:
         """Call the inline handlers of several events: each subscriber's in turn."""
-        self._walk([
-            (port, handlers[type(event)], event)
-            for port, handlers in self._roster.inline
-            for event in batch
-            if type(event) in handlers
-        ])  # fmt: skip
+        self._walk(self._roster.legs(batch), batch)
 
-    def _walk(self, legs: Sequence[Leg]) -> None:
+    def _walk(self, legs: Sequence[Leg], batch: list[Any]) -> None:
         spot, port = self._spot, self._engine
         spot.calls, spot.event, spot.walk = legs, None, (walk := iter(legs))
         try:
-            for port, handler, event in walk:  # noqa: B007 - told if it fails
-                spot.event = event
+            for port, handler, place in walk:  # noqa: B007 - told if it fails
+                spot.event = event = batch[place]
                 handler(event)
         except (Exception, HandlerInterrupt) as error:
             self._note_failure(port, spot.event, error)
-            self._walk([leg for leg in walk if leg[0] is not port])
+            self._walk([leg for leg in walk if leg[0] is not port], batch)
         finally:
             spot.walk = None
 

@@ -20,14 +20,12 @@ from weakref import WeakKeyDictionary
 from app.times import format_time
 from app.trading.bus.barrier import Barrier
 from app.trading.bus.errors import HandlerError, HandlerInterrupt, WatchdogError
-from app.trading.bus.port import Handler, Port
-from app.trading.bus.roster import Call
+from app.trading.bus.roster import Call, Leg
 from app.trading.bus.turn import HOLDER, Turn
 
 log = logging.getLogger(__name__)
 
 _LOOKS = 4  # in a limit
-Leg = tuple[Port, Handler, Any]  # an inline handler, and what it is called with
 Place = tuple[Any, int]  # differs from one call of a handler to the next
 
 

@@ -9,6 +9,7 @@ from app.trading.events import FillEvent, OrderRejectedEvent, OrderUpdateEvent
 from app.trading.money import minus, money, plus
 from app.trading.orders import Order, OrderState, OrderType, Role, Side, TimeInForce
 
+_FILLED = OrderState.FILLED  # a member found through its class costs a call
 _CONDITIONAL = frozenset(
     {OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP}
 )
@@ -42,6 +43,34 @@ class OpenOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return self.remaining * self.side.sign
 
 
+class _Told(msgspec.Struct, gc=False):
+    """What was told of an order; ``shown`` is made of it when the strategy asks."""
+
+    order: Order
+    state: OrderState
+    quantity: float
+    filled: float
+    limit_price: float | None
+    stop_price: float | None
+    shown: OpenOrder | None = None
+
+    @property
+    def remaining(self) -> float:
+        return minus(self.quantity, self.filled)
+
+    def show(self) -> OpenOrder:
+        shown, order = self.shown, self.order
+        if shown is None:
+            shown = self.shown = OpenOrder(
+                order_id=order.order_id, symbol=order.symbol, side=order.side, type=order.type,
+                quantity=self.quantity, filled=self.filled, state=self.state,
+                limit_price=self.limit_price, stop_price=self.stop_price, tif=order.tif,
+                reduce_only=order.reduce_only, role=order.role, group_id=order.group_id,
+                parent_id=order.parent_id, tag=order.tag,
+            )  # fmt: skip
+        return shown
+
+
 class Position(msgspec.Struct, frozen=True, gc=False):
     """Signed quantity and the average price of its entries, costs not counted."""
 
@@ -67,7 +96,7 @@ class Book:
 
     def __init__(self) -> None:
         self._positions: dict[str, Position] = {}
-        self._orders: dict[str, OpenOrder] = {}  # by id, in the order in which they came
+        self._orders: dict[str, _Told] = {}  # by id, in the order in which they came
         self._done: set[str] = set()  # filled, says execution; their fills are still to come
         self.cancelling: set[str] = set()  # orders whose cancel was asked for
 
@@ -86,12 +115,15 @@ class Book:
         return None if found is None else found.average_price
 
     def order(self, order_id: str) -> OpenOrder | None:
-        return self._orders.get(order_id)
+        known = self._orders.get(order_id)
+        return None if known is None else known.show()
 
     def open_orders(self, symbol: str | None = None) -> tuple[OpenOrder, ...]:
-        return tuple(
-            o for o in self._orders.values() if symbol in (None, o.symbol) and o.remaining > 0
-        )
+        return tuple(known.show() for known in self._open(symbol))
+
+    def _open(self, symbol: str | None) -> list[_Told]:
+        there = self._orders.values()
+        return [k for k in there if symbol in (None, k.order.symbol) and k.remaining > 0]
 
     def coming(self, symbol: str) -> float:
         """The signed quantity that open orders will bring.
@@ -119,30 +151,26 @@ class Book:
     def take(self, order: Order, state: OrderState = OrderState.NEW) -> None:
         """An order was sent; or risk has approved it, and may have made it, or changed it."""
         known = self._orders.get(order.order_id)
-        self._orders[order.order_id] = OpenOrder(
-            order_id=order.order_id, symbol=order.symbol, side=order.side, type=order.type,
-            quantity=order.quantity, limit_price=order.limit_price, stop_price=order.stop_price,
-            tif=order.tif, reduce_only=order.reduce_only, role=order.role,
-            group_id=order.group_id, parent_id=order.parent_id, tag=order.tag,
-            filled=0.0 if known is None else known.filled, state=state,
-        )  # fmt: skip
+        filled = 0.0 if known is None else known.filled
+        self._orders[order.order_id] = _Told(
+            order, state, order.quantity, filled, order.limit_price, order.stop_price
+        )
 
     def update(self, event: OrderUpdateEvent) -> None:
         known = self._orders.get(event.order_id)
         if known is None:
             return
-        if event.state.final and event.state is not OrderState.FILLED:
-            self._drop(known.order_id)
+        known.state = state = event.state
+        known.shown = None
+        filled = state is _FILLED
+        if state.final and not filled:
+            self._drop(event.order_id)
             return
-        filled = event.state is OrderState.FILLED
-        now = msgspec.structs.replace(
-            known, state=event.state, limit_price=event.limit_price, stop_price=event.stop_price,
-            quantity=event.filled if filled else event.quantity,
-        )  # fmt: skip
-        self._orders[known.order_id] = now
+        known.limit_price, known.stop_price = event.limit_price, event.stop_price
+        known.quantity = event.filled if filled else event.quantity
         if filled:
-            self._done.add(known.order_id)
-            self._drop_filled(now)
+            self._done.add(event.order_id)
+            self._drop_filled(known)
 
     def fill(self, event: FillEvent) -> None:
         signed = event.quantity * event.side.sign
@@ -153,9 +181,9 @@ class Book:
             self._positions[event.symbol] = position
         known = self._orders.get(event.order_id)
         if known is not None:
-            now = msgspec.structs.replace(known, filled=plus(known.filled, event.quantity))
-            self._orders[event.order_id] = now
-            self._drop_filled(now)
+            known.filled = plus(known.filled, event.quantity)
+            known.shown = None
+            self._drop_filled(known)
 
     def reject(self, event: OrderRejectedEvent) -> None:
         """Only the refusal of an order ends one; risk refuses a group as one."""
@@ -164,10 +192,11 @@ class Book:
             self.cancelling.discard(event.order_id)
         if known is None or event.request != "order":
             return
-        for order in list(self._orders.values()):
-            of_group = known.group_id is not None and order.group_id == known.group_id
-            if order is known or (of_group and order.state is OrderState.NEW):
-                self._drop(order.order_id)
+        group_id = known.order.group_id
+        for one in list(self._orders.values()):
+            of_group = group_id is not None and one.order.group_id == group_id
+            if one is known or (of_group and one.state is OrderState.NEW):
+                self._drop(one.order.order_id)
 
     def split(self, symbol: str, ratio: float, lot: float) -> None:
         """So many new shares for one; fractions of a lot are paid in cash."""
@@ -176,16 +205,17 @@ class Book:
             left, _ = split_shares(position.quantity, ratio, lot)
             if left:
                 self._positions[symbol] = Position(left, position.average_price / ratio)
-        for order in self.open_orders(symbol):
-            self._orders[order.order_id] = msgspec.structs.replace(
-                order, quantity=_shares(order.quantity, ratio), filled=_shares(order.filled, ratio),
-                limit_price=_price(order.limit_price, ratio),
-                stop_price=_price(order.stop_price, ratio),
-            )  # fmt: skip
+        for known in self._open(symbol):
+            known.quantity = _shares(known.quantity, ratio)
+            known.filled = _shares(known.filled, ratio)
+            known.limit_price = _price(known.limit_price, ratio)
+            known.stop_price = _price(known.stop_price, ratio)
+            known.shown = None
 
-    def _drop_filled(self, order: OpenOrder) -> None:
-        if order.order_id in self._done and order.remaining <= 0:
-            self._drop(order.order_id)
+    def _drop_filled(self, known: _Told) -> None:
+        order_id = known.order.order_id
+        if order_id in self._done and known.remaining <= 0:
+            self._drop(order_id)
 
     def _drop(self, order_id: str) -> None:
         del self._orders[order_id]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
+from operator import length_hint
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -108,6 +109,23 @@ def load_all(
     return loaded
 
 
+class Walk:
+    """Along a strategy's rows of a slab, from row ``first`` on: left anywhere, it goes on there."""
+
+    __slots__ = ("_count", "_handlers", "rows", "steps")
+
+    def __init__(self, lane: Lane, rows: LaneSlab, first: int) -> None:
+        self._count = count = len(rows.times_ns)
+        self._handlers = lane.handlers_of(rows, first, count)
+        self.rows = rows
+        self.steps = zip(rows.events[first:], rows.times_ns[first:], self._handlers, strict=True)
+
+    @property
+    def at(self) -> int:
+        """The row that comes next."""
+        return self._count - length_hint(self._handlers)
+
+
 class Lane:
     """Calls one strategy. Callbacks that it has not overridden are None, and never called."""
 
@@ -151,12 +169,12 @@ class Lane:
         for event, handle in zip(rows.events[low:high], handlers, strict=True):
             handle(ctx, event)
 
-    def handlers_of(self, rows: LaneSlab, low: int, high: int) -> Iterable[Any]:
-        """The callback of each of these rows."""
+    def handlers_of(self, rows: LaneSlab, low: int, high: int) -> Iterator[Any]:
+        """The callback of each of these rows; it knows how many are left (``length_hint``)."""
         handlers, kinds = self.row_handlers, rows.kinds
         if len(kinds) == 1:
             return repeat(handlers[kinds[0]], high - low)
-        return map(handlers.__getitem__, kinds[low:high])
+        return iter([handlers[kind] for kind in kinds[low:high]])
 
     def failure(self, error: BaseException) -> StrategyError:
         """What to raise of what a callback raised: file, line, callback and time."""

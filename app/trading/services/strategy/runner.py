@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -29,14 +30,13 @@ from app.trading.orders import OrderState
 from app.trading.sections import StrategySection
 from app.trading.service import BacktestService
 from app.trading.services.strategy.ctx import OWNER
-from app.trading.services.strategy.lane import Lane, Played, load_all
+from app.trading.services.strategy.lane import Lane, Played, Walk, load_all
 from app.trading.services.strategy.line import Lines
 from app.trading.services.strategy.loading import RAISED, forget_modules
 from app.trading.services.strategy.remote import RemoteStrategy
 from app.trading.services.strategy.seat import Stage
 from app.trading.services.strategy.slabs import Slab
 
-_ROWS = 1024  # given at a time, where a strategy is alone
 _TOLD = frozenset(
     {OrderState.ACCEPTED, OrderState.WORKING, OrderState.CANCELLED, OrderState.EXPIRED}
 )
@@ -65,6 +65,7 @@ class StrategyRunner(BacktestService):
         self._of = {lane.strategy_id: lane for lane in self._lanes}
         self._with_rows: list[Lane] = []  # those that get market data, known at the start
         self._slab: Slab | None = None
+        self._walk: Walk | None = None  # of the slab, where one strategy wants rows only
         self._awaited = 0  # corporate actions of the day that are still to come
 
     @classmethod
@@ -155,20 +156,23 @@ class StrategyRunner(BacktestService):
                 lane.book.take(order, OrderState.ACCEPTED)
 
     def _on_update(self, event: OrderUpdateEvent) -> None:
-        lane = self._lane(event)
+        self._clock.now_ns = event.ts_event_ns
+        lane = self._of.get(event.strategy_id)
         if lane is not None:
             lane.book.update(event)
             if event.state in _TOLD:
                 lane.call("on_order", event)
 
     def _on_rejected(self, event: OrderRejectedEvent) -> None:
-        lane = self._lane(event)
+        self._clock.now_ns = event.ts_event_ns
+        lane = self._of.get(event.strategy_id)
         if lane is not None:
             lane.book.reject(event)
             lane.call("on_reject", event)
 
     def _on_fill(self, event: FillEvent) -> None:
-        lane = self._lane(event)
+        self._clock.now_ns = event.ts_event_ns
+        lane = self._of.get(event.strategy_id)
         if lane is not None:
             lane.book.fill(event)
             lane.call("on_fill", event)
@@ -179,11 +183,6 @@ class StrategyRunner(BacktestService):
             self._set_time(event)
             lane.call("on_timer", event.token)
 
-    def _lane(self, event: OrderUpdateEvent | OrderRejectedEvent | FillEvent) -> Lane | None:
-        """The strategy that an event is for."""
-        self._set_time(event)
-        return self._of.get(event.strategy_id)
-
     def _set_time(self, event: EventBase) -> None:
         self._clock.now_ns = event.ts_event_ns
 
@@ -191,7 +190,8 @@ class StrategyRunner(BacktestService):
 
     def _on_market(self, event: MarketEvent) -> None:
         """All slices, or up to the first one at which something was published."""
-        assert self.port is not None
+        port = self.port
+        assert port is not None
         self._stage.enter()
         window = event.window
         source, at = (window, 0) if window.block is None else (window.block, window.at)
@@ -202,54 +202,50 @@ class StrategyRunner(BacktestService):
             slab = self._slab
             if slab is None or slab.source is not source or not slab.low <= low < slab.high:
                 slab = self._slab = self._make_slab(source, low)
-            low = self._run(slab, low, min(slab.high, high))
-            if self.port.outbox:
+            first = slab.low
+            end = (slab.high if slab.high < high else high) - first
+            run = self._run_rows if slab.by_row else self._run_slices
+            low = first + run(slab, low - first, end)
+            if port.outbox:
                 break
-        self.port.reached = low - at
+        port.reached = low - at
 
     def _make_slab(self, source: Block | Window, low: int) -> Slab:
-        self._slab = None  # its memory is taken again at once
+        self._slab = self._walk = None  # its memory is taken again at once
         interests = [lane.interest for lane in self._with_rows]
         return Slab(source, low, interests, self.context.symbols, self._stage.grid)
 
-    def _run(self, slab: Slab, low: int, high: int) -> int:
-        """Slices of one slab; the first that was not handled."""
-        first = slab.low
-        run = self._run_rows if slab.by_row else self._run_slices
-        return first + run(slab, low - first, high - first)
-
     def _run_rows(self, slab: Slab, low: int, high: int) -> int:
-        """One strategy that only wants rows; a part of them, so that stopping early costs little.
+        """One strategy that only wants rows: slices of a slab, the first that was not handled.
 
-        What is given back counts from the slab's first slice.
+        Both count from the slab's first slice.
         """
         assert self.port is not None
         lane, rows, clock, outbox = self._with_rows[0], slab.lanes[0], self._clock, self.port.outbox
-        edges = rows.edges
-        high = max(low + 1, min(high, bisect_right(edges, edges[low] + _ROWS) - 1))
-        ctx, first, last = lane.ctx, edges[low], edges[high]
-        walk = zip(
-            rows.events[first:last], rows.times_ns[first:last], lane.handlers_of(rows, first, last),
-            strict=True,
-        )  # fmt: skip
+        edges, walk = rows.edges, self._walk
+        first = edges[low]
+        if walk is None or walk.rows is not rows or walk.at != first:
+            walk = self._walk = Walk(lane, rows, first)
+        ctx, steps = lane.ctx, walk.steps
         try:
-            for event, clock.now_ns, handle in walk:
+            for event, clock.now_ns, handle in islice(steps, edges[high] - first):
                 handle(ctx, event)
                 if outbox:
                     break
             else:
                 return high
-            now_ns = clock.now_ns
-            for event, time_ns, handle in walk:
-                if time_ns > now_ns:
-                    break
+            after = bisect_left(slab.times_ns, clock.now_ns, low, high) + 1
+            for event, _, handle in islice(steps, edges[after] - walk.at):
                 handle(ctx, event)
         except RAISED as error:
             raise lane.failure(error) from error
-        return bisect_left(slab.times_ns, now_ns) + 1
+        return after
 
     def _run_slices(self, slab: Slab, low: int, high: int) -> int:
-        """Every strategy gets each slice, up to the first at which one of them published."""
+        """Every strategy gets each slice, up to the first at which one of them published.
+
+        As ``_run_rows``.
+        """
         assert self.port is not None
         clock, outbox, busy = self._clock, self.port.outbox, slab.busy
         start, stop = bisect_left(busy, low), bisect_left(busy, high)
