@@ -51,6 +51,8 @@ class CatalogMarket:
         self._data, self._book = data, book
         self._ends_ns = np.array([day.end_ns for day in config.days])
         self._dates = {stream: stream_dates(catalog, stream) for stream in config.streams}
+        self._dates_of: dict[tuple[int, StreamType], frozenset[int]] = {}  # by symbol, when asked
+        self._numbers = [(day.date - _EPOCH).days for day in config.days]
         self._regular = lru_cache(maxsize=None)(self._load_regular)
 
     def _view(self, now_ns: int) -> View:
@@ -72,12 +74,18 @@ class CatalogMarket:
 
     def has(self, symbol: int, kind: StreamType, day: int) -> bool:
         """Whether the session delivers such items of this symbol on that day."""
+        dates = self._dates_of.get((symbol, kind))
+        if dates is None:
+            dates = self._dates_of[symbol, kind] = self._find_dates(symbol, kind)
+        return self._numbers[day] in dates
+
+    def _find_dates(self, symbol: int, kind: StreamType) -> frozenset[int]:
+        """The trading dates of such items, as days since 1970-01-01."""
         name = self._config.symbols[symbol]
-        number = (self._config.days[day].date - _EPOCH).days
-        streams = [Stream(name, kind, 1 if kind is StreamType.BAR else 0)]
-        if kind is StreamType.BAR and streams[0] not in self._dates:
-            streams = [Stream(name, StreamType.TRADE)]  # its bars are made of them
-        return any(number in self._dates.get(stream, ()) for stream in streams)
+        stream = Stream(name, kind, 1 if kind is StreamType.BAR else 0)
+        if kind is StreamType.BAR and stream not in self._dates:
+            stream = Stream(name, StreamType.TRADE)  # its bars are made of them
+        return self._dates.get(stream, frozenset())
 
     def official_close(self, symbol: int, day: int, now_ns: int) -> Close | None:
         """The close of a day as far as it is known at ``now_ns``; None before it is."""

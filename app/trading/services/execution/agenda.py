@@ -76,12 +76,11 @@ class Agenda:
         while heap:
             first = heap[0]
             if first.order.plan == first.number and first.order.at_work:
-                return min(first.slice, high)
+                return first.slice if first.slice < high else high
             heapq.heappop(heap)
         return high
 
     def pop(self, high: int) -> Meeting | None:
         """The next meeting in a slice before ``high``."""
-        if self._heap and self.next_slice(high) < high:
-            return heapq.heappop(self._heap)
-        return None
+        heap = self._heap
+        return heapq.heappop(heap) if heap and self.next_slice(high) < high else None

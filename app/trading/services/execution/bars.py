@@ -24,6 +24,7 @@ from app.trading.services.execution.outcome import MISS, Outcome
 from app.trading.services.execution.working import WorkingOrder
 
 # A member found through its class costs a call.
+_MARKET = OrderType.MARKET
 _LIMIT = OrderType.LIMIT
 _STOP_LIMIT = OrderType.STOP_LIMIT
 _MARKET_ON_OPEN = OrderType.MARKET_ON_OPEN
@@ -41,12 +42,13 @@ def match_bar(
     order: WorkingOrder, values: Sequence[float], touch: bool, inside: bool = False
 ) -> Outcome:
     """What a bar (open, high, low, close, ...) does to an order that may fill on it."""
-    sign = order.sign
+    sign, kind = order.sign, order.type
+    if kind is _MARKET:  # for both sides alike
+        return Outcome(FILLS, values[0], True, True)
     if sign > 0:
         bar = values[0], values[1], values[2], values[3]
     else:
         bar = -values[0], -values[2], -values[1], -values[3]
-    kind = order.type
     if kind is _LIMIT:
         found = _limit(sign * _term(order.limit), bar, touch)
     elif kind is _STOP_LIMIT:

@@ -135,7 +135,11 @@ class Matcher:
         outcome = judge(order, row, self._touch)
         order.met_row = key
         if outcome.why is FILLS:
-            outcome = self._fill_first(_Fill(order, outcome, False), row, key)
+            fill = _Fill(order, outcome, False)
+            if order.group is not None:
+                outcome = self._fill_first(fill, row, key)
+            elif not self._fill_on(fill, row, key):
+                outcome = MISS[Why.NO_LIQUIDITY]
         if outcome.why is not FILLS and order.live:
             self._miss(order, outcome, row)
         order.met = True
@@ -157,12 +161,14 @@ class Matcher:
     def _fill_first(self, fill: _Fill, row: Row, key: tuple[int, int]) -> Outcome:
         """Fill an order, or the rival of its group that comes first; the order's own outcome."""
         order, group = fill.order, fill.order.group
-        if group is not None and order.order.role is not Role.ENTRY:
+        assert group is not None
+        rivals = order.order.role is not Role.ENTRY
+        if rivals:
             if group.filled_at == key:
                 return MISS[Why.SIBLING_FIRST]
             fill = self._first(fill, row, key)
         filled = self._fill_on(fill, row, key)
-        if group is not None and filled and order.order.role is not Role.ENTRY:
+        if filled and rivals:
             group.filled_at = key
         if fill.order is order:
             return fill.outcome if filled else MISS[Why.NO_LIQUIDITY]

@@ -88,11 +88,13 @@ class ExecutionSimulator(BacktestService):
         """The first slice in which an order at work could do something."""
         if not self._book.at_work:
             return event.high
-        self._follow(event)
+        if event.window is not self._tapes.window:
+            self._follow(event)
         return self._agenda.next_slice(event.high)
 
     def _on_market(self, event: MarketEvent) -> None:
-        self._follow(event)
+        if event.window is not self._tapes.window:
+            self._follow(event)
         self._last.note(event)
         if self._book.at_work:
             self._matcher.run(event.high)
@@ -100,8 +102,7 @@ class ExecutionSimulator(BacktestService):
             self._agenda.next = event.high
 
     def _follow(self, event: MarketEvent) -> None:
-        if event.window is not self._tapes.window:
-            self._agenda.move(event.window, event.low, self._book.working())
+        self._agenda.move(event.window, event.low, self._book.working())
 
     # -- wishes ----------------------------------------------------------------------------------
 

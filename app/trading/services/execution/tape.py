@@ -77,11 +77,13 @@ class _Reel(NamedTuple):
 
     records: Records
     numbers: memoryview  # of the window's items
-    symbols: memoryview
+    symbols: memoryview | None  # of the rows; None where the run has only one
     bounds: memoryview  # of the window
 
     def cut(self, symbol: int) -> Tape | None:
         """The symbol's own; None where it has none."""
+        if self.symbols is None:
+            return Tape(self, 0, len(self.numbers)) if len(self.numbers) else None
         low = bisect_left(self.symbols, symbol)
         high = bisect_right(self.symbols, symbol, low)
         return Tape(self, low, high) if low < high else None
@@ -183,6 +185,15 @@ def _skip_numbers(
     return found
 
 
+def _by_symbol(numbers: Ints, items: Items, count: int) -> tuple[Ints, memoryview]:
+    """Rows of a window sorted by symbol, each one's in their order, and the symbol of each."""
+    symbols = items["symbol"][numbers]
+    if count < 2**16:
+        symbols = symbols.astype(np.uint16)  # numpy sorts these by radix
+    order = symbols.argsort(kind="stable")
+    return numbers[order], symbols[order].data
+
+
 class Tapes:
     """The tapes of one window, each made when it is first asked for."""
 
@@ -219,11 +230,12 @@ class Tapes:
 
     def of(self, symbol: int) -> Tape | None:
         """The symbol's usable rows of this window; None where it has none."""
-        if symbol not in self._tapes:
-            source = self.source(symbol)
-            reel = None if source is None else self._reel(source)
-            self._tapes[symbol] = None if reel is None else reel.cut(symbol)
-        return self._tapes[symbol]
+        if symbol in self._tapes:
+            return self._tapes[symbol]
+        source = self.source(symbol)
+        reel = None if source is None else self._reel(source)
+        found = self._tapes[symbol] = None if reel is None else reel.cut(symbol)
+        return found
 
     def _reel(self, source: Source) -> _Reel | None:
         """All usable rows of a source: one test and one sort serve every symbol of the window."""
@@ -234,15 +246,12 @@ class Tapes:
             items = window.items
             usable = _skip_numbers(items, source, self._halts_in(window), self._ratios) == 0
             usable &= items["stream"] == _CODES[source]
-            numbers = usable.nonzero()[0]
-            symbols = items["symbol"][numbers]
-            if len(self._context.symbols) < 2**16:
-                symbols = symbols.astype(np.uint16)  # numpy sorts these by radix
-            order = symbols.argsort(kind="stable")
+            numbers, symbols = usable.nonzero()[0], None
+            if len(self._context.symbols) > 1:
+                numbers, symbols = _by_symbol(numbers, items, len(self._context.symbols))
             self._reels[source] = _Reel(
-                Records(source, items), numbers[order].data, symbols[order].data,
-                window.bounds.data,
-            )  # fmt: skip
+                Records(source, items), numbers.data, symbols, window.bounds.data
+            )
         return self._reels[source]
 
     def _halts_in(self, window: Window) -> list[Halt]:

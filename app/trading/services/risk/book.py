@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 
@@ -17,7 +17,7 @@ _ROWS = 64  # lines that the first columns have room for
 _FEW = 8  # numpy adds fewer numbers one after the other, as it is done here
 
 
-class Held(NamedTuple):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """What is held is worth, in currency: unsigned, by strategy number too, and net."""
 
     gross: float
@@ -63,8 +63,8 @@ class Book:
         order, line = one.order, one.line
         self.orders[order.order_id] = line.orders[order.order_id] = one
         self._busy[line.number] = line
-        self._open[order.strategy_id] = self.open_count(order.strategy_id) + 1
-        line.changed()
+        self._open[order.strategy_id] = self._open.get(order.strategy_id, 0) + 1
+        line.stale = True
 
     def drop(self, order_id: str) -> None:
         """An order is final, or was not taken; one that is not known is no matter."""
@@ -76,7 +76,7 @@ class Book:
         if not line.orders:
             del self._busy[line.number]
         self._open[one.order.strategy_id] -= 1
-        line.changed()
+        line.stale = True
 
     def update(self, event: OrderUpdateEvent) -> None:
         """Execution says how much of an open order is filled; after a split its terms too.
@@ -97,14 +97,14 @@ class Book:
                 limit_price=event.limit_price or order.limit_price,
                 stop_price=event.stop_price or order.stop_price,
             )  # fmt: skip
-        one.line.changed()
+        one.line.stale = True
 
     def restore(self, order_id: str) -> None:
         """Execution did not take the last modification of an order."""
         one = self.orders.get(order_id)
         if one is not None:
             one.order, one.price = one.before
-            one.line.changed()
+            one.line.stale = True
 
     # -- positions ---------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class Book:
             self.move(line, split_shares(line.position, ratio, lot)[0])
             for one in line.orders.values():
                 one.split(ratio)
-            line.changed()
+            line.stale = True
 
     def value(self, prices: Floats) -> Held:
         """What all lines hold, at these prices by symbol."""

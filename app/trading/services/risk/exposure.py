@@ -14,8 +14,9 @@ class Exposure:
     """
 
     def __init__(self, book: Book, prices: Floats) -> None:
-        self.gross, self._of_strategy, net = book.value(prices)
-        self.up = self.down = net
+        held = book.value(prices)
+        self.gross, self._of_strategy = held.gross, held.of_strategy
+        self.up = self.down = held.net
         self._prices = prices
         self._counted: dict[int, Reach] = {}
         for line in book.busy_lines():
@@ -27,12 +28,13 @@ class Exposure:
 
     def count(self, line: Line) -> None:
         """The line's open orders are others than before; its position is not."""
-        mark = self._prices.item(line.symbol)
+        mark, number, of_strategy = self._prices.item(line.symbol), line.strategy, self._of_strategy
         before = self._counted.get(line.number) or held_reach(line, mark)
         after = self._counted[line.number] = line.reach(mark)
-        if line.strategy >= len(self._of_strategy):
-            self._of_strategy += [0.0] * (line.strategy + 1 - len(self._of_strategy))
-        self._of_strategy[line.strategy] += after.worst - before.worst
-        self.gross += after.worst - before.worst
+        if number >= len(of_strategy):
+            of_strategy += [0.0] * (number + 1 - len(of_strategy))
+        more = after.worst - before.worst
+        of_strategy[number] += more
+        self.gross += more
         self.up += after.up - before.up
         self.down += after.down - before.down

@@ -96,7 +96,7 @@ class Judge:
         self.approve(*taken)
 
     def approve(self, *taken: OpenOrder, signal_id: str | None = None) -> None:
-        orders = tuple(one.order for one in taken)
+        orders = tuple([one.order for one in taken])  # a generator costs more
         event = OrderApprovedEvent(ts_event_ns=self.now_ns, orders=orders, signal_id=signal_id)
         self.publish(event)
 

@@ -7,8 +7,7 @@ less longs plus shorts, so it cannot fall lower while gross stays below equity.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+import msgspec
 import numpy as np
 
 from app.model import Floats
@@ -27,7 +26,7 @@ _BUFFERED = "gross exposure with all open orders would leave less than the cash 
 _AT_CLOSE = "gross exposure at the close is"
 
 
-class Moment(NamedTuple):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """What a batch is judged by."""
 
     now_ns: int
@@ -76,7 +75,7 @@ class Limits:
     def release(self, one: OpenOrder) -> None:
         """An exit that is being cancelled makes way for another."""
         one.reserves = False
-        one.line.changed()
+        one.line.stale = True
         self._recount(one)
 
     def amend(self, one: OpenOrder, order: Order, price: float, *, ask: bool) -> Refusal | None:
@@ -92,7 +91,7 @@ class Limits:
 
     def _set(self, one: OpenOrder, order: Order, price: float) -> None:
         one.order, one.price = order, price
-        one.line.changed()
+        one.line.stale = True
         self._recount(one)
 
     def _recount(self, one: OpenOrder) -> None:

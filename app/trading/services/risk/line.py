@@ -9,8 +9,8 @@ and opens, which then opens more.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from app.trading.money import minus, money, plus
@@ -28,7 +28,7 @@ def reserve_price(order: Order, mark: float) -> float:
     return limit if order.side is Side.BUY else max(mark, limit, stop or 0.0)
 
 
-class Reserved(NamedTuple):
+class Reserved(msgspec.Struct, frozen=True, gc=False):
     """All that may still fill on one side of a line.
 
     ``quantity`` and ``value`` are of orders that may open a position, ``parts`` these as (price,
@@ -61,7 +61,7 @@ class Reserved(NamedTuple):
 NOTHING = Reserved(0.0, 0.0, (), 0.0, 0.0)
 
 
-class Reach(NamedTuple):
+class Reach(msgspec.Struct, frozen=True, gc=False):
     """Where a line's open orders may take its value: ``worst`` is unsigned, the worse of all buys
     and no sells, and of the opposite; ``up`` and ``down`` are these two, signed."""
 
@@ -161,7 +161,7 @@ class Line:
     """One strategy's position and open orders in one symbol."""
 
     __slots__ = (
-        "_buys", "_sells", "_stale", "number", "orders", "position", "strategy", "strategy_id",
+        "_buys", "_sells", "number", "orders", "position", "stale", "strategy", "strategy_id",
         "symbol",
     )  # fmt: skip
 
@@ -171,20 +171,16 @@ class Line:
         self.position = 0.0
         self.orders: dict[str, OpenOrder] = {}
         self._buys = self._sells = NOTHING
-        self._stale = False
-
-    def changed(self) -> None:
-        """What an order of this line reserves is another."""
-        self._stale = True
+        self.stale = False  # set where what an order of this line reserves is another
 
     def reserved(self, sign: int) -> Reserved:
         """All open buys (1) or sells (-1) that reserve."""
-        if self._stale:
+        if self.stale:
             self._gather()
         return self._buys if sign > 0 else self._sells
 
     def _gather(self) -> None:
-        self._stale = False
+        self.stale = False
         orders = self.orders.values()
         if len(orders) != 1:
             self._buys, self._sells = _gather(orders, 1), _gather(orders, -1)
@@ -234,9 +230,10 @@ class Line:
     def reach(self, mark: float) -> Reach:
         if not self.orders:
             return held_reach(self, mark)
-        position = self.position
+        if self.stale:
+            self._gather()
+        position, buys, sells = self.position, self._buys, self._sells
         value = position * mark if position else 0.0
-        buys, sells = self.reserved(1), self.reserved(-1)
         long = value + buys.value if position >= 0 else buys.opening_value(-position)
         short = sells.value - value if position <= 0 else sells.opening_value(position)
         up, down = value + buys.value, value - sells.value

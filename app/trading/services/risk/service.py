@@ -141,7 +141,7 @@ class RiskEngine(BacktestService):
         one = self._book.orders.get(event.order_id)
         if one is not None:
             one.heard = plus(one.heard, event.quantity)
-            line.changed()
+            line.stale = True
 
     def _on_update(self, event: OrderUpdateEvent) -> None:
         if event.state.final:

@@ -8,7 +8,7 @@ cancelled, but market orders that close already. Entries against its direction a
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from app.trading.money import minus, plus
 from app.trading.sections import SizingMethod, SizingSection
@@ -16,7 +16,7 @@ from app.trading.services.risk.line import Line, OpenOrder, left_of
 from app.trading.services.risk.terms import round_down
 
 
-class Plan(NamedTuple):
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """``quantity`` to buy (sign 1) or sell (-1), of which ``closing`` closes; then what is to be
     cancelled."""
 
