@@ -13,16 +13,21 @@ from app.trading.data_events import MarketEvent
 Call = tuple[Port, Handler]
 Leg = tuple[Port, Handler, int]  # an inline handler, and which event of a batch it is called with
 
-_MOST_KINDS = 8  # of a batch whose legs are kept
-_MOST_KEPT = 1024
+_MOST_KINDS = 32  # of a batch whose legs are kept
+_MOST_KEPT = 256
 
 
 class Takers(NamedTuple):
     """Who gets an event, by rank."""
 
-    ports: tuple[Port, ...]
-    calls: tuple[Call, ...]  # the handlers of those that are inline
+    calls: tuple[Call, ...]  # those that are inline, with their handlers
+    handlers: tuple[Handler, ...]  # of these calls
     remote: tuple[RemotePort, ...]  # the others
+    stopping: tuple[Port, ...]  # all of those that may stop within market data
+
+    def after(self, calls: int) -> Takers:
+        """Those whose turn comes after so many of its calls."""
+        return self._replace(calls=self.calls[calls:], handlers=self.handlers[calls:])
 
 
 class Roster:
@@ -106,14 +111,15 @@ class Roster:
         }
         self.scans = tuple(p.scan for p in takers if p.scan is not None)
         self.alerts = tuple(p.alert for p in self.ports if p.alert is not None)
-        self.runs_ahead = len(self.market[Phase.STRATEGY].ports) <= 1
+        self.runs_ahead = len(self.market[Phase.STRATEGY].stopping) <= 1
         # Last: legs of the ports that were go into the table that was.
         self._legs: dict[tuple[type, ...], tuple[Leg, ...]] = {}
 
 
 def _takers(topic: type, ports: Sequence[Port]) -> Takers:
     calls = tuple((p, p.handlers[topic]) for p in ports if not isinstance(p, RemotePort))
-    return Takers(tuple(ports), calls, _remote(ports))
+    stopping = tuple(p for p in ports if topic is MarketEvent and p.phase is Phase.STRATEGY)
+    return Takers(calls, tuple(handler for _, handler in calls), _remote(ports), stopping)
 
 
 def _remote(ports: Sequence[Port]) -> tuple[RemotePort, ...]:

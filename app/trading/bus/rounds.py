@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
+from operator import attrgetter, length_hint
 from threading import get_ident
 from time import monotonic
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from app.trading.bus.barrier import Barrier
 from app.trading.bus.errors import BusError, ClosedError, HandlerError, HandlerInterrupt
 from app.trading.bus.port import Phase, Port, RemotePort, inside
-from app.trading.bus.roster import Call, Leg, Roster
+from app.trading.bus.roster import Leg, Roster, Takers
 from app.trading.bus.turn import HOLDER, Turn
 from app.trading.bus.watch import Spot, watch
 from app.trading.data_events import EquityEvent, MarketEvent
@@ -146,12 +146,19 @@ class Rounds:
 
     def _deliver(self, deadline_s: float | None, follow: Follow = nothing) -> bool:
         """Rounds until one publishes nothing; False at the deadline, with work under way."""
-        barrier, roster = self.barrier, self._roster
-        published, senders = self._engine.outbox, self.senders
+        barrier, roster, senders = self.barrier, self._roster, self.senders
+        published = self._engine.outbox
         while True:
             if barrier.stirred and not self._end_round(deadline_s):
                 return False
-            batch = self._take_published() if published or senders else None
+            if published or len(senders) > 1:
+                batch = self._take_published()
+            elif senders:  # the usual case
+                outbox = senders.pop().outbox
+                batch = outbox[:]
+                outbox.clear()
+            else:
+                batch = None
             if roster.leaving:
                 roster.let_leave()
             if batch is None:
@@ -164,9 +171,10 @@ class Rounds:
                     self._begin_remote(batch)
                 self._call_all(batch)
                 continue
-            if roster.remote:
+            takers = roster.table[type(event)]
+            if takers.remote:
                 self._begin_remote([event])
-            self._call(roster.table[type(event)].calls, event)
+            self._call(takers, event)
 
     def _take_published(self) -> list[Any]:
         """The batch of the next round: by rank."""
@@ -175,16 +183,11 @@ class Rounds:
         if published:
             batch = published[:]  # other threads may append to it meanwhile
             del published[: len(batch)]
-        if len(senders) == 1:
-            outbox = senders.pop().outbox
-            batch += outbox
-            outbox.clear()
-        elif senders:
-            ports = senders[:]  # as may a subscriber that was given up
-            del senders[: len(ports)]
-            for port in sorted(ports, key=_rank):
-                batch += port.outbox
-                port.outbox.clear()
+        ports = senders[:]  # as may a subscriber that was given up
+        del senders[: len(ports)]
+        for port in sorted(ports, key=_rank):
+            batch += port.outbox
+            port.outbox.clear()
         return batch
 
     def _deliver_market(self, phase: Phase, event: MarketEvent) -> int:
@@ -192,16 +195,17 @@ class Rounds:
             self._end_round(None)
         if self._roster.leaving:
             self._roster.let_leave()
-        (ports, calls, remote), high = self._roster.market[phase], event.high
-        for port in ports:
+        takers, high = self._roster.market[phase], event.high
+        stopping = takers.stopping
+        for port in stopping:
             port.reached = high
-        for one in remote:
+        for one in takers.remote:
             one.inbox.append(event)
             one.begin()
-        self._call(calls, event)
+        self._call(takers, event)
         if self.barrier.stirred:
             self._end_round(None)
-        for port in ports:
+        for port in stopping:
             if port.reached < high:
                 high = port.reached
         return high
@@ -219,16 +223,18 @@ class Rounds:
         for port in touched:
             port.begin()
 
-    def _call(self, calls: Sequence[Call], event: Any) -> None:
+    def _call(self, takers: Takers, event: Any) -> None:
         """Call the inline handlers of an event: most rounds have but one."""
-        spot, port = self._spot, self._engine
-        spot.calls, spot.event, spot.walk = calls, event, (walk := iter(calls))
+        spot = self._spot
+        spot.calls, spot.event, spot.walk = takers.calls, event, (walk := iter(takers.handlers))
         try:
-            for port, handler in walk:  # noqa: B007 - told if it fails
+            for handler in walk:
                 handler(event)
         except (Exception, HandlerInterrupt) as error:
+            at = len(takers.calls) - length_hint(walk)
+            port = takers.calls[at - 1][0] if at else self._engine
             self._note_failure(port, event, error)
-            self._call(tuple(walk), event)
+            self._call(takers.after(at), event)
         finally:
             spot.walk = None
 

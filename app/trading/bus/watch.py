@@ -34,7 +34,7 @@ class Spot:
 
     def __init__(self, limit_s: float | None, turn: Turn, barrier: Barrier) -> None:
         self.calls: Sequence[Call | Leg] = ()  # of a round, one after another
-        self.walk: Iterator[Call | Leg] | None = None  # along them; None where none is called
+        self.walk: Iterator[Any] | None = None  # along them; None where none is called
         self.event: Any = None  # what the handler is called with
         self.watched = limit_s is None  # set back by the watch when nothing is delivered
         self.limit_s = limit_s or 0.0
