@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 from app.trading.bus import EventBus, Handler, Kind, Phase, Port
@@ -27,6 +27,9 @@ class BacktestService(ABC):
         self.bus = event_bus
         self.context: RunContext = event_bus.context
         self.port: Port | None = None
+        # In the next round, from a handler of this service: the port's own, to save a call each.
+        self.publish: Callable[[EventBase | EquityEvent], None] = self._refuse
+        self.looks_ahead = True  # whether ``scan`` and ``alert`` are to be asked in this run
 
     @classmethod
     @abstractmethod
@@ -46,15 +49,14 @@ class BacktestService(ABC):
         return False
 
     def attach(self, kind: Kind = Kind.INLINE) -> None:
-        """Take a place on the bus."""
-        has_scan = type(self).scan is not BacktestService.scan
-        has_alert = type(self).alert is not BacktestService.alert
+        """Take a place on the bus; parts that publish by themselves are told their port then."""
+        has_scan = self.looks_ahead and type(self).scan is not BacktestService.scan
+        has_alert = self.looks_ahead and type(self).alert is not BacktestService.alert
         self.port = self.bus.subscribe(
             self.NAME, self.RANK, self.handlers(), kind=kind, phase=self.PHASE,
             scan=self.scan if has_scan else None, alert=self.alert if has_alert else None,
         )  # fmt: skip
+        self.publish = self.port.publish
 
-    def publish(self, event: EventBase | EquityEvent) -> None:
-        """Publish in the next round; from a handler of this service."""
-        assert self.port is not None, f"{self.NAME} is not attached"
-        self.port.publish(event)
+    def _refuse(self, event: EventBase | EquityEvent) -> None:
+        raise AssertionError(f"{self.NAME} is not attached")

@@ -151,26 +151,25 @@ class Rounds:
         while True:
             if barrier.stirred and not self._end_round(deadline_s):
                 return False
+            event, batch = None, None
             if published or len(senders) > 1:
                 batch = self._take_published()
-            elif senders:  # the usual case
+            elif senders:
                 outbox = senders.pop().outbox
-                batch = outbox[:]
-                outbox.clear()
-            else:
-                batch = None
+                if len(outbox) == 1:  # the usual case
+                    event = outbox.pop()
+                else:
+                    batch = outbox[:]
+                    outbox.clear()
             if roster.leaving:
                 roster.let_leave()
-            if batch is None:
-                if (event := follow()) is None:
-                    return True
-            elif len(batch) == 1:
-                event = batch[0]
-            else:
+            if batch:
                 if roster.remote:
                     self._begin_remote(batch)
                 self._call_all(batch)
                 continue
+            if event is None and (event := follow()) is None:
+                return True
             takers = roster.table[type(event)]
             if takers.remote:
                 self._begin_remote([event])

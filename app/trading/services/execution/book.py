@@ -32,7 +32,7 @@ class Book:
         self.live: dict[str, WorkingOrder] = {}
         self.finished: dict[str, OrderState] = {}
         self.at_work = 0  # how many may fill
-        self._publish = publish
+        self.publish = publish
         self._groups: dict[tuple[str, str], Group] = {}
         self._positions: dict[tuple[str, int], float] = {}
         self._reducing: dict[tuple[str, int], list[WorkingOrder]] = {}
@@ -66,7 +66,7 @@ class Book:
     def tell(self, order: WorkingOrder, now_ns: int, reason: str = "") -> None:
         """Publish an order's state and terms."""
         asked = order.order
-        self._publish(
+        self.publish(
             OrderUpdateEvent(
                 ts_event_ns=now_ns, order_id=asked.order_id, strategy_id=asked.strategy_id,
                 symbol=asked.symbol, state=order.state, quantity=order.quantity,
@@ -78,7 +78,7 @@ class Book:
     def refuse(self, order: WorkingOrder, code: Reject, reason: str, now_ns: int) -> None:
         """An order that may not rest, new or already accepted."""
         asked, accepted = order.order, order.state is not OrderState.NEW
-        self._publish(
+        self.publish(
             OrderRejectedEvent(
                 ts_event_ns=now_ns, order_id=asked.order_id, strategy_id=asked.strategy_id,
                 symbol=asked.symbol, code=code.value, reason=reason, by="execution",

@@ -47,7 +47,7 @@ class Matcher:
         self._context = context
         self._book, self._sessions = book, sessions
         self._tapes, self._agenda, self._last = tapes, agenda, last
-        self._publish = publish
+        self.publish = publish
         self._known = Known(context, tapes, last)
         self._touch = section.fill_on_touch
         self._immediate = section.policy is FillPolicy.IMMEDIATE
@@ -245,7 +245,7 @@ class Matcher:
         if quantity < order.remaining:
             flags = (*flags, "partial")
         fill = self.maker.make(order, quantity, at, flags, now_ns)
-        self._publish(fill)
+        self.publish(fill)
         self._book.fill(order, quantity, now_ns)
         if order.group is not None:
             for child in self._book.settle_group(order, quantity, now_ns):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
-from app.trading.bus import EventBus, Phase
+from app.trading.bus import EventBus, Kind, Phase
 from app.trading.data_events import MarketEvent
 from app.trading.events import (
     CancelRequestEvent,
@@ -81,6 +81,10 @@ class ExecutionSimulator(BacktestService):
             SessionCloseEvent: self._on_close,
             DayEndEvent: self._on_day_end,
         }
+
+    def attach(self, kind: Kind = Kind.INLINE) -> None:
+        super().attach(kind)
+        self._book.publish = self._matcher.publish = self.publish
 
     # -- market data -----------------------------------------------------------------------------
 

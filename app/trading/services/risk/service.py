@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
-from app.trading.bus import EventBus, Phase
+from app.trading.bus import EventBus, Kind, Phase
 from app.trading.data_events import MarketEvent
 from app.trading.events import (
     CorporateActionEvent,
@@ -63,7 +63,7 @@ class RiskEngine(BacktestService):
         }
         self._losses = LossLimits(section.daily_loss, section.drawdown)
         self._guard = LossGuard(self._losses, self._marks, self._index)
-        self._guarded = section.daily_loss is not None or section.drawdown is not None
+        self.looks_ahead = section.daily_loss is not None or section.drawdown is not None
         self._wishes: list[Wish] = []
         self._equity: float | None = None
         self._close_ns = 0
@@ -77,7 +77,7 @@ class RiskEngine(BacktestService):
     def handlers(self) -> Mapping[type, Callable[[Any], None]]:
         wait = self._wishes.append
         return {
-            MarketEvent: self._on_market if self._guarded else self._marks.note,
+            MarketEvent: self._on_market if self.looks_ahead else self._marks.note,
             SignalEvent: wait,
             OrderRequestEvent: wait,
             ModifyRequestEvent: wait,
@@ -91,9 +91,13 @@ class RiskEngine(BacktestService):
             SessionCloseEvent: self._on_close,
         }
 
+    def attach(self, kind: Kind = Kind.INLINE) -> None:
+        super().attach(kind)
+        self._judge.publish = self.publish
+
     def scan(self, event: MarketEvent) -> int:
         """The first slice at which a loss may break a limit."""
-        return self._guard.scan(event) if self._guarded else event.high
+        return self._guard.scan(event)
 
     def alert(self) -> bool:
         """Whether that is the next one."""
@@ -161,7 +165,7 @@ class RiskEngine(BacktestService):
 
     def _on_state(self, event: PortfolioStateEvent) -> None:
         self._equity = event.equity
-        if not self._guarded:
+        if not self.looks_ahead:
             return
         self._guard.tell(event)
         broken = list(self._losses.judge(event.equity))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from app.model import Block, Window
-from app.trading.bus import EventBus, Phase
+from app.trading.bus import EventBus, Kind, Phase
 from app.trading.data_events import MarketEvent
 from app.trading.events import (
     BacktestEndEvent,
@@ -97,6 +97,10 @@ class StrategyRunner(BacktestService):
             DayEndEvent: self._on_day_end,
             BacktestEndEvent: self._on_end,
         }
+
+    def attach(self, kind: Kind = Kind.INLINE) -> None:
+        super().attach(kind)
+        self._stage.publish = self.publish
 
     # -- days ----------------------------------------------------------------------------------
 
