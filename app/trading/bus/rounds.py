@@ -242,14 +242,13 @@ class Rounds:
         self._walk(self._roster.legs(batch), batch)
 
     def _walk(self, legs: Sequence[Leg], batch: list[Any]) -> None:
-        spot, port = self._spot, self._engine
-        spot.calls, spot.event, spot.walk = legs, None, (walk := iter(legs))
+        spot, port, place = self._spot, self._engine, 0
+        spot.calls, spot.event, spot.walk = legs, batch, (walk := iter(legs))
         try:
             for port, handler, place in walk:  # noqa: B007 - told if it fails
-                spot.event = event = batch[place]
-                handler(event)
+                handler(batch[place])
         except (Exception, HandlerInterrupt) as error:
-            self._note_failure(port, spot.event, error)
+            self._note_failure(port, batch[place], error)
             self._walk([leg for leg in walk if leg[0] is not port], batch)
         finally:
             spot.walk = None

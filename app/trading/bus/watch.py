@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 from app.times import format_time
 from app.trading.bus.barrier import Barrier
 from app.trading.bus.errors import HandlerError, HandlerInterrupt, WatchdogError
+from app.trading.bus.port import Port
 from app.trading.bus.roster import Call, Leg
 from app.trading.bus.turn import HOLDER, Turn
 
@@ -35,7 +36,7 @@ class Spot:
     def __init__(self, limit_s: float | None, turn: Turn, barrier: Barrier) -> None:
         self.calls: Sequence[Call | Leg] = ()  # of a round, one after another
         self.walk: Iterator[Any] | None = None  # along them; None where none is called
-        self.event: Any = None  # what the handler is called with
+        self.event: Any = None  # what they are called with; a batch, of which each leg names one
         self.watched = limit_s is None  # set back by the watch when nothing is delivered
         self.limit_s = limit_s or 0.0
         self.turn, self._barrier = turn, barrier
@@ -56,7 +57,10 @@ class Spot:
         at = len(calls) - place[1] - 1
         if at < 0 or self.place() != place:  # it has just returned
             return
-        port = calls[at][0]
+        leg: Any = calls[at]
+        port: Port = leg[0]
+        if isinstance(event, list):
+            event = event[leg[2]]
         cause = WatchdogError(f"it held the barrier for more than {self.limit_s:g} s")
         error = HandlerError(port.name, event, cause)
         self._barrier.fail(port.rank, error)

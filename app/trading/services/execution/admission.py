@@ -12,6 +12,7 @@ from app.trading.services.execution.working import WorkingOrder
 
 Refusal = tuple[Reject, str]
 
+_MARKET = OrderType.MARKET  # a member found through its class costs a call
 _LIMITS = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 _TRAILS = frozenset({OrderType.TRAILING_STOP})
@@ -25,6 +26,19 @@ def refuse_order(order: Order, symbols: Mapping[str, int]) -> Refusal | None:
         return Reject.UNKNOWN_SYMBOL, f"{order.symbol} is not among the run's symbols"
     if not _above_zero(order.quantity):
         return Reject.BAD_QUANTITY, f"quantity {order.quantity}; needed: a number above 0"
+    priceless = order.limit_price is None and order.stop_price is None and order.trail is None
+    refusal = None if priceless and order.type is _MARKET else _refuse_prices(order)
+    if refusal is not None:
+        return refusal
+    if order.tif in _AT_ONCE and order.type not in _IOC_TYPES:
+        return Reject.TIF_NOT_ALLOWED, f"{order.tif} is for market and limit orders only"
+    if order.post_only and (order.type is not OrderType.LIMIT or order.tif in _AT_ONCE):
+        return Reject.POST_ONLY_NOT_LIMIT, "post-only is for limit orders that may rest"
+    return None
+
+
+def _refuse_prices(order: Order) -> Refusal | None:
+    """Prices that its type has none of are looked at too: they must make sense."""
     for name, price, kinds in (
         ("limit_price", order.limit_price, _LIMITS),
         ("stop_price", order.stop_price, _STOPS),
@@ -32,10 +46,6 @@ def refuse_order(order: Order, symbols: Mapping[str, int]) -> Refusal | None:
     ):
         if order.type in kinds if price is None else not _above_zero(price):
             return Reject.BAD_PRICE, f"{name} {price} of a {order.type} order; needed: above 0"
-    if order.tif in _AT_ONCE and order.type not in _IOC_TYPES:
-        return Reject.TIF_NOT_ALLOWED, f"{order.tif} is for market and limit orders only"
-    if order.post_only and (order.type is not OrderType.LIMIT or order.tif in _AT_ONCE):
-        return Reject.POST_ONLY_NOT_LIMIT, "post-only is for limit orders that may rest"
     return None
 
 

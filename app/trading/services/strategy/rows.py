@@ -69,7 +69,8 @@ def _names(items: Items, symbols: Sequence[str]) -> list[str]:
     number = items["symbol"]
     if len(number) and (number == number[0]).all():
         return [symbols[number[0]]] * len(number)
-    return list(map(symbols.__getitem__, number.tolist()))
+    names: list[str] = np.array(symbols, object)[number].tolist()
+    return names
 
 
 def _values(items: Items, count: int) -> list[Any]:
