@@ -128,8 +128,9 @@ class Book:
         count = len(self._lines)
         position = self._position[:count]
         value = np.where(position != 0.0, position * prices[self._symbol[:count]], 0.0)
-        gross = np.bincount(self._strategy[:count], np.abs(value), len(self.strategies))
-        return Held(float(gross.sum()), gross.astype(np.float64).tolist(), float(value.sum()))
+        of_strategy = np.bincount(self._strategy[:count], np.abs(value), len(self.strategies))
+        gross = of_strategy.item() if len(of_strategy) == 1 else float(of_strategy.sum())
+        return Held(gross, of_strategy.tolist(), np.add.reduce(value).item())
 
     def _value_few(self, prices: Floats) -> Held:
         gross = net = 0.0

@@ -58,7 +58,8 @@ def is_multiple(value: float, unit: float) -> bool:
 def round_down(quantity: float, lot: float) -> float:
     """To whole lots, towards zero; to 1e-8 where there is no lot."""
     unit = lot if lot > 0 else 1e-8
-    return round(math.floor(quantity / unit + _OFF) * unit, 8)
+    found = math.floor(quantity / unit + _OFF) * unit
+    return found if found % 1 == 0 else round(found, 8)  # whole numbers are round, and often come
 
 
 def check_terms(order: Order, opening: float, mark: float, terms: Terms) -> Refusal | None:
