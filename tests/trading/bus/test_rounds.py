@@ -51,6 +51,24 @@ def test_of_several_events_each_subscriber_gets_its_own_before_the_next_one_gets
     ]  # fmt: skip
 
 
+def test_the_same_events_go_to_whoever_is_on_the_bus_now() -> None:
+    """Who gets a round of several events is kept by their types, until somebody joins or leaves."""
+    bus = make_bus()
+    first = Texts(bus, 10)
+
+    def tell(*texts: str) -> None:
+        for text in texts:
+            bus.publish(warning(text))
+        bus.drain()
+
+    tell("a", "b")
+    second = Texts(bus, 20)
+    tell("c", "d")
+    first.port.close()
+    tell("e", "f")
+    assert (first.seen, second.seen) == (["a", "b", "c", "d"], ["c", "d", "e", "f"])
+
+
 @pytest.mark.parametrize("events", [1, 3])
 def test_who_fails_gets_no_more_of_a_round_and_the_first_by_rank_is_told(events: int) -> None:
     bus = make_bus()

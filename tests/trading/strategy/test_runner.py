@@ -297,6 +297,49 @@ def test_a_run_stops_after_the_slice_that_published(tmp_path: Path) -> None:
     assert [type(e) for e in port.outbox] == [SignalEvent]
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    slices=st.lists(st.sampled_from(["b", "t", "tb", "bb", "tt", "ttb"]), min_size=1, max_size=9),
+    stops=st.sets(st.integers(0, 26), max_size=9),
+)
+def test_a_walk_that_is_left_goes_on_with_the_next_slice(
+    slices: list[str], stops: set[int]
+) -> None:
+    """Bars and trades, several a slice: each is given once and in order, wherever it publishes."""
+    source = HEAD + (
+        "class A(Strategy):\n"
+        "    def on_start(self, ctx): self.seen = []\n"
+        "    def on_bar(self, ctx, bar): self.take(ctx, 'b', bar.close)\n"
+        "    def on_trade(self, ctx, trade): self.take(ctx, 't', trade.price)\n"
+        "    def take(self, ctx, kind, price):\n"
+        "        self.seen.append((ctx.now_ns, kind, price))\n"
+        f"        if price - 1 in {sorted(stops)}: ctx.signal('AAA', 1)\n"
+    )
+    rows: list[Items] = []
+    expected: list[tuple[int, str, float]] = []
+    ends = {len(slices)}
+    for number, kinds in enumerate(slices):
+        for symbol, kind in enumerate(kinds):
+            if len(rows) in stops:
+                ends.add(number + 1)
+            price, at_ns = len(rows) + 1.0, minute(number + 1)
+            made = trade(symbol, at_ns, price)
+            rows.append(made if kind == "t" else bar(symbol, minute(number), 1, 99, 1, price))
+            expected.append((at_ns, kind, price))
+    whole, stage, reached = window(rows), Stage(["AAA", "BBB", "CCC"]), [0]
+    with TemporaryDirectory() as folder:
+        runner = make(stage, Path(folder), source)
+        stage.start()
+        port = runner.port
+        assert port is not None
+        while reached[-1] < len(slices):
+            port.handlers[MarketEvent](MarketEvent(whole, reached[-1], len(slices)))
+            reached.append(port.reached)
+            port.outbox.clear()
+    assert strategy(runner).seen == expected
+    assert reached[1:] == sorted(ends)
+
+
 def test_splits_take_effect_before_the_day_starts(tmp_path: Path) -> None:
     days = days_of("2014-06-06", "2014-06-09")
     actions = [CorporateAction("AAA", days[1].date, "split", ratio=7.0),
