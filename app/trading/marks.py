@@ -13,18 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.model import TRADE_CODE, Flag, Floats, Ints, Window
+from app.model import TRADE_CODE, Block, Flag, Floats, Ints, Items, Window
 from app.trading.adjust import late_prints, spans_split
 from app.trading.data_events import MarketEvent
 
 _LAST, _POST_CLOSE = int(Flag.LAST), int(Flag.POST_CLOSE)  # numpy takes long over an enum's
+_ROWS = 16384  # of a block that are looked at together, whatever windows they come in
+_FEW = 4  # rows; one by one is faster up to about here
 
 
 class Prices(NamedTuple):
     """The eligible rows of one window, in delivered order."""
 
     window: Window
-    row: Ints  # of window.items
+    release_ns: Ints
     symbol: Ints
     price: Floats
     edges: Ints  # slice i of the window has the rows edges[i] to edges[i + 1]
@@ -39,7 +41,13 @@ def eligible_prices(
     ``ratios``: the splits of the window's day by symbol index; bars that span one are left out.
     ``old``: marks of the shares before them; late prints of such shares are left out too.
     """
-    items = window.items
+    return Prices(window, *_eligible(window.items, window.bounds, ratios, old))
+
+
+def _eligible(
+    items: Items, bounds: Ints, ratios: Mapping[int, float] | None = None,
+    old: Mapping[int, float] | None = None,
+) -> tuple[Ints, Ints, Floats, Ints]:  # fmt: skip
     stream, flags = np.ascontiguousarray(items["stream"]), np.ascontiguousarray(items["flags"])
     fits = stream == 1
     only_bars = fits.all()
@@ -54,25 +62,70 @@ def eligible_prices(
     if ratios and old:
         on_time = ~late_prints(items["symbol"][row], price, ratios, old)
         row, price = row[on_time], price[on_time]
-    edges = row.searchsorted(window.bounds) if len(row) < len(items) else window.bounds
-    return Prices(window, row, items["symbol"][row].astype(np.int64), price, edges)
+    edges = row.searchsorted(bounds) if len(row) < len(items) else bounds
+    return items["release_ns"][row], items["symbol"][row].astype(np.int64), price, edges
+
+
+class _Ahead(NamedTuple):
+    """The eligible rows of the slices ``low`` to ``high`` of a block, on days without splits."""
+
+    block: Block
+    low: int
+    high: int
+    release_ns: Ints
+    symbol: Ints
+    price: Floats
+    edges: Ints
+
+    def of(self, window: Window) -> Prices:
+        """Those of a window that lies in it."""
+        at = window.at - self.low
+        edges = self.edges[at : at + len(window.times_ns) + 1]
+        first, last = edges.item(0), edges.item(-1)
+        return Prices(
+            window, self.release_ns[first:last], self.symbol[first:last], self.price[first:last],
+            edges - first,
+        )  # fmt: skip
+
+
+def _look_ahead(block: Block, low: int, high: int) -> _Ahead:
+    """From slice ``low`` on, up to ``high`` and on to ``_ROWS`` rows, where the block has them."""
+    bounds = block.bounds
+    first = bounds.item(low)
+    high = max(high, int(bounds.searchsorted(first + _ROWS, "right")) - 1)
+    items, edges = block.items[first : bounds.item(high)], bounds[low : high + 1] - first
+    return _Ahead(block, low, high, *_eligible(items, edges))
 
 
 class _Newest(threading.local):
     """The newest window's prices of each thread: the services of a run are sent the same ones."""
 
     prices: Prices | None = None
+    ahead: _Ahead | None = None
 
 
 _newest = _Newest()
 
 
 def _shared_prices(window: Window) -> Prices:
-    """As ``eligible_prices`` on a day without splits, worked out once."""
+    """As ``eligible_prices`` on a day without splits, worked out once, and for many windows of a
+    block at a time."""
     known = _newest.prices
-    if known is None or known.window is not window:
-        known = _newest.prices = eligible_prices(window)
-    return known
+    if known is not None and known.window is window:
+        return known
+    if window.block is None:
+        found = eligible_prices(window)
+    else:
+        found = _known_ahead(window, window.block).of(window)
+    _newest.prices = found
+    return found
+
+
+def _known_ahead(window: Window, block: Block) -> _Ahead:
+    ahead, low, high = _newest.ahead, window.at, window.at + len(window.times_ns)
+    if ahead is None or ahead.block is not block or low < ahead.low or high > ahead.high:
+        ahead = _newest.ahead = _look_ahead(block, low, high)
+    return ahead
 
 
 class Marks:
@@ -93,7 +146,8 @@ class Marks:
         if event.window is self._window and event.low == self._high:
             self._high = event.high
             return
-        self._work()
+        if self._low != self._high:
+            self._work()
         self._window, self._low, self._high = event.window, event.low, event.high
 
     @property
@@ -104,7 +158,14 @@ class Marks:
         return self._prices
 
     def price(self, symbol: int) -> float:
-        return self.prices.item(symbol)
+        if self._low != self._high:
+            self._work()
+        found: float = self._prices.item(symbol)
+        return found
+
+    def has(self, symbol: int) -> bool:
+        """Whether a row has set its price, not a caller."""
+        return self._times_ns.item(symbol) > 0 or self.time_ns(symbol) > 0
 
     def time_ns(self, symbol: int) -> int:
         """Release of the row that set the price; 0 before the first."""
@@ -146,18 +207,20 @@ class Marks:
 
     def _work(self) -> None:
         window, low, high = self._window, self._low, self._high
-        if window is None or low == high:
-            return
+        assert window is not None  # there are slices
         self._low = high
-        known = self.eligible(window)
+        known = self._known
+        if known is None or known.window is not window:
+            known = self.eligible(window)
         first, last = known.edges.item(low), known.edges.item(high)
-        if first == last:
-            return
-        if last - first == 1 or len(self._prices) == 1:  # the usual cases; scalars are faster
-            symbol = known.symbol.item(last - 1)
-            self._prices[symbol] = known.price.item(last - 1)
-            self._times_ns[symbol] = window.items["release_ns"].item(known.row.item(last - 1))
-        else:
+        if len(self._prices) == 1 and first < last:
+            first = last - 1  # no row before the last one counts
+        if last - first > _FEW:
             symbols = known.symbol[first:last]
             self._prices[symbols] = known.price[first:last]
-            self._times_ns[symbols] = window.items["release_ns"][known.row[first:last]]
+            self._times_ns[symbols] = known.release_ns[first:last]
+            return
+        for row in range(first, last):
+            symbol = known.symbol.item(row)
+            self._prices[symbol] = known.price.item(row)
+            self._times_ns[symbol] = known.release_ns.item(row)

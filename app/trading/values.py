@@ -6,6 +6,7 @@ in whatever order, and wherever they are cut.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from math import isnan
 
@@ -13,8 +14,10 @@ import numpy as np
 
 from app.errors import TapedeckError
 from app.model import Floats, Ints
+from app.trading.money import UNITS, half_even
 
 MICRO = 1_000_000
+_UNITS = UNITS // MICRO  # in a millionth
 _MICROTH = Decimal(1).scaleb(-6)
 _MOST = 9e17  # of one position, so that sums fit into 64 bits
 
@@ -24,7 +27,7 @@ def market_values(quantities: Floats, prices: Floats) -> Ints:
     if len(quantities) == len(prices) == 1:  # scalars: ten times as fast
         return np.array([net_value(quantities.item(), prices.item())], np.int64)
     exact = np.rint(quantities * prices * MICRO)
-    most = np.abs(exact).max(initial=0.0)
+    most = np.maximum.reduce(np.abs(exact), initial=0.0)
     if not most <= _MOST:  # or there is a NaN
         exact[np.isnan(exact)] = 0.0
         most = np.abs(exact).max()
@@ -48,6 +51,20 @@ def net_value(quantity: float, price: float) -> int:
     raise _too_large(abs(exact))
 
 
+def total_values(quantities: Mapping[int, float], prices: Floats) -> tuple[int, int]:
+    """The sum of the market values of these quantities by symbol, and that of their sizes."""
+    price, gross = prices.item, None
+    try:
+        values = [round(q * price(symbol) * MICRO) for symbol, q in quantities.items()]
+        gross = sum(map(abs, values))
+    except (ValueError, OverflowError):  # there is a NaN, or infinity
+        pass
+    if gross is None or gross > _MOST:
+        values = [net_value(q, price(symbol)) for symbol, q in quantities.items()]
+        gross = sum(map(abs, values))
+    return sum(values), gross
+
+
 def _too_large(value: float) -> TapedeckError:
     return TapedeckError(
         f"a position is worth {value / MICRO:g}; an account can value up to {_MOST / MICRO:g} "
@@ -55,9 +72,9 @@ def _too_large(value: float) -> TapedeckError:
     )
 
 
-def micros(amount: Decimal) -> int:
-    """An amount in millionths, half to even."""
-    return round(amount * MICRO)
+def micros(units: int) -> int:
+    """An amount of whole 1e-8 in millionths, half to even."""
+    return half_even(units, _UNITS)
 
 
 def from_micros(value: int) -> Decimal:

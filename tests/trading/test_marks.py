@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.model import Flag, Items, Window
+from app.model import Block, Flag, Items, Window
 from app.trading.data_events import MarketEvent
 from app.trading.marks import Marks, eligible_prices
 from tests.trading.harness import ELIGIBLE, bar, minute, quote, trade, window
@@ -160,11 +160,39 @@ def test_asking_and_the_size_of_notes_say_nothing(
             assert marks.prices.tolist() == pytest.approx(expected, nan_ok=True)
 
 
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 9), st.integers(0, 3)), min_size=1),
+    st.sets(st.integers(1, 9)),
+    st.integers(1, 20),
+)
+def test_windows_of_a_block_are_looked_at_together(
+    rows: list[tuple[int, int, int]], cuts: set[int], ahead: int
+) -> None:
+    """A trade, a bar, and what does not mark: as each window alone."""
+    made = [
+        [trade(s, M[at], 3), bar(s, M[at], 1, 1, 1, 2), trade(s, M[at], 4, flags=0),
+         quote(s, M[at], 1, 2)][kind]
+        for s, at, kind in rows
+    ]  # fmt: skip
+    whole = window(made)
+    block = Block(whole.times_ns, whole.bounds, whole.items)
+    edges = [0, *sorted(c for c in cuts if c < len(whole.times_ns)), len(whole.times_ns)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.trading.marks._ROWS", ahead)
+        for low, high in pairwise(edges):
+            part = whole._replace(block=block).part(low, high)
+            found, alone = Marks(2).eligible(part), eligible_prices(part)
+            assert found.window is part
+            for column, expected in zip(found[1:], alone[1:], strict=True):
+                assert np.array_equal(column, expected)
+
+
 def test_eligible_rows_come_in_delivered_order() -> None:
     whole = window([trade(1, M[1], 3), bar(0, M[0], 1, 1, 1, 2), quote(0, M[1], 1, 2)])
     found = eligible_prices(whole)
     assert found.window is whole
-    assert found.row.tolist() == [0, 2]
+    assert found.release_ns.tolist() == [M[1], M[1]]
     assert found.symbol.tolist() == [1, 0]
     assert np.array_equal(found.price, [3, 2])
 

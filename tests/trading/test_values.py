@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import TapedeckError
-from app.trading.values import from_micros, market_value, market_values, net_value
+from app.trading.values import from_micros, market_value, market_values, net_value, total_values
 
 quantities = st.one_of(
     st.just(0.0), st.integers(-9999, 9999).map(float), st.floats(-1e5, 1e5)
@@ -24,6 +24,8 @@ prices = st.one_of(
 def test_one_is_valued_as_many_are(held: list[tuple[float, float]]) -> None:
     each = [net_value(quantity, price) for quantity, price in held]
     quantity, price = np.array(held).reshape(-1, 2).T
+    totals = sum(each), sum(map(abs, each))
+    assert total_values(dict(enumerate(quantity.tolist())), price) == totals
     assert market_values(quantity, price).tolist() == each
     assert [market_values(np.array([q]), np.array([p])).item() for q, p in held] == each
     assert [market_value(q, p) for q, p in held if p == p] == [
@@ -41,6 +43,8 @@ def test_halves_go_to_even() -> None:
 def test_a_value_that_cannot_be_summed_is_refused(quantity: float, count: int) -> None:
     with pytest.raises(TapedeckError, match=r"a position is worth 1e\+12; .* up to 9e\+11"):
         market_values(np.array([1.0, quantity])[-count:], np.array([np.nan, 1e6])[-count:])
+    with pytest.raises(TapedeckError, match=r"a position is worth 1e\+12; .* up to 9e\+11"):
+        total_values(dict(enumerate([1.0, quantity][-count:])), np.array([np.nan, 1e6])[-count:])
 
 
 @given(st.integers(-(10**20), 10**20))

@@ -154,6 +154,7 @@ def test_a_fill_at_the_time_of_the_newest_point_takes_its_place() -> None:
 class Play(NamedTuple):
     """Rows in delivered order, fills (of one symbol only, or of several), where windows are cut."""
 
+    symbols: tuple[str, ...]
     rows: Items
     fills: list[FillEvent]
     cuts: set[int]  # numbers of slices
@@ -217,9 +218,9 @@ def any_row(draw: st.DrawFn, symbols: int) -> Items:
 
 
 @st.composite
-def any_fills(draw: st.DrawFn) -> list[FillEvent]:
+def any_fills(draw: st.DrawFn, of: tuple[str, ...]) -> list[FillEvent]:
     whens = sorted(draw(st.lists(moments, max_size=8)))
-    symbols = draw(st.sampled_from([SYMBOLS, SYMBOLS[:1], SYMBOLS[1:2]]))
+    symbols = draw(st.sampled_from([of, of[:1], of[-1:]]))
     late = [SECOND_NS * draw(st.sampled_from([0, 0, 7])) for _ in whens]
     return [
         fill(
@@ -236,8 +237,9 @@ def any_play(draw: st.DrawFn) -> Play:
     symbols = draw(st.sampled_from([1, 2, 3]))
     rows = in_order(draw(st.lists(any_row(symbols), min_size=1, max_size=40)))
     cuts = draw(st.sets(st.integers(1, 12)))
-    fills = sorted(draw(any_fills()), key=lambda f: f.ts_event_ns)
-    return Play(rows, fills, cuts)
+    run = draw(st.sampled_from([SYMBOLS[:symbols], SYMBOLS]))
+    fills = sorted(draw(any_fills(run)), key=lambda f: f.ts_event_ns)
+    return Play(run, rows, fills, cuts)
 
 
 def cut(whole: Window, cuts: set[int]) -> list[Window]:
@@ -254,7 +256,7 @@ def cut(whole: Window, cuts: set[int]) -> list[Window]:
 
 
 def play(play: Play, cuts: set[int]) -> Desk:
-    desk = Desk(SYMBOLS, fills=play.fills)
+    desk = Desk(play.symbols, fills=play.fills)
     desk.start()
     desk.market.add([play.rows])
     for one in cut(window([play.rows]), cuts):

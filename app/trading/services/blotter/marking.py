@@ -58,9 +58,8 @@ def _last(context: RunContext, rows: Items, is_bar: bool, near: float) -> _Price
     for some in (rows[-_BACK:], rows):
         bounds = np.array([0, len(some)])
         prices = eligible_prices(Window(1, day, 1, bounds[:1], bounds, some), ratios, old)
-        if len(prices.row):
-            release = int(some["release_ns"][prices.row[-1]])
-            return _Price(release, is_bar, float(prices.price[-1]))
+        if len(prices.price):
+            return _Price(int(prices.release_ns[-1]), is_bar, float(prices.price[-1]))
     return None
 
 

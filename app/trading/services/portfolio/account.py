@@ -4,33 +4,39 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 
 import numpy as np
 
 from app.model import Floats
 from app.trading.adjust import fraction_of
 from app.trading.events import FillEvent
-from app.trading.money import ZERO, minor_unit, money
+from app.trading.money import UNITS, ZERO, amount_of, minor_unit, notional, units, units_of
 from app.trading.services.portfolio.lots import Book, Closed
-
-_EXACT = Context(prec=60)
 
 
 class Account:
-    """Exact money. ``quantities`` are the net positions by symbol, all strategies together."""
+    """Exact money: amounts are whole numbers of 1e-8. ``quantities`` are the net positions by
+    symbol, in shares, all strategies together."""
 
-    def __init__(self, initial_cash: Decimal, symbols: int, minor_digits: int) -> None:
+    def __init__(self, initial_cash: int, symbols: int, minor_digits: int) -> None:
         self.cash = initial_cash
-        self.cost = ZERO  # of all open lots; negative of shorts
-        self.realised = ZERO  # before costs
-        self.fees = ZERO  # commissions and fees
+        self.cost = 0  # of all open lots; negative of shorts
+        self.realised = 0  # before costs
+        self.fees = 0  # commissions and fees
         self.quantities: Floats = np.zeros(symbols)
         self.held: dict[int, float] = {}  # those that are not 0
-        self._net: dict[int, Decimal] = {}
+        self._net: dict[int, int] = {}
         self._books: dict[tuple[str, int], Book] = {}
         self._of_symbol: dict[int, list[Book]] = {}
         self._digits = minor_digits
+        self._told = initial_cash, str(amount_of(initial_cash))
+
+    def cash_text(self) -> str:
+        """The cash as a decimal number; mostly asked for anew where it has not changed."""
+        if self._told[0] != self.cash:
+            self._told = self.cash, str(amount_of(self.cash))
+        return self._told[1]
 
     def book(self, strategy_id: str, symbol: int) -> Book:
         """The position of a strategy in a symbol; an empty one where it has none."""
@@ -44,19 +50,25 @@ class Account:
         """All positions in a symbol that there ever were, by strategy."""
         return self._of_symbol.get(symbol, ())
 
+    def is_open(self, symbol: int) -> bool:
+        """Whether some strategy has a position in a symbol."""
+        for book in self._of_symbol.get(symbol, ()):  # noqa: SIM110 (half the time)
+            if book.lots:
+                return True
+        return False
+
     def open_symbols(self) -> list[int]:
         """Symbols in which some strategy has a position."""
-        return sorted(s for s, books in self._of_symbol.items() if any(b.lots for b in books))
+        return sorted(s for s in self._of_symbol if self.is_open(s))
 
     def fill(self, symbol: int, fill: FillEvent) -> list[Closed]:
         """Book an execution; the lots that it closed."""
-        quantity = money(float(fill.quantity)) * fill.side.sign
-        price = Decimal(repr(float(fill.price)))
-        cash = -money(_EXACT.multiply(price, quantity))
-        costs = money(float(fill.commission))
+        quantity = units(fill.quantity) * fill.side.sign
+        costs = units(fill.commission)
         if fill.fees:
-            costs += money(float(fill.fees))
+            costs += units(fill.fees)
         book = self.book(fill.strategy_id, symbol)
+        cash = -notional(fill.price, quantity)
         return self._trade(book, fill.ts_event_ns, quantity, fill.price, cash, costs)
 
     def split(self, book: Book, ratio: float) -> None:
@@ -69,22 +81,22 @@ class Account:
         self, book: Book, lot: float, mark: float, at_ns: int
     ) -> tuple[Decimal, list[Closed]]:
         """Settle in cash what a split left below a whole share; the cash that came."""
-        fraction = fraction_of(book.quantity, lot)
+        fraction = fraction_of(amount_of(book.quantity), lot)
         if not fraction:
             return ZERO, []
         cash = minor_unit(fraction * Decimal(repr(mark)), self._digits)
-        return cash, self._trade(book, at_ns, -fraction, mark, cash, ZERO)
+        sold = -units_of(fraction)
+        return cash, self._trade(book, at_ns, sold, mark, units_of(cash), 0)
 
     def receive(self, amount: Decimal) -> Decimal:
         """Cash that comes (or goes) without a fill, rounded to the minor unit."""
         rounded = minor_unit(amount, self._digits)
-        self.cash += rounded
+        self.cash += units_of(rounded)
         return rounded
 
     def _trade(
-        self, book: Book, at_ns: int, quantity: Decimal, price: float, cash: Decimal,
-        costs: Decimal,
-    ) -> list[Closed]:  # fmt: skip
+        self, book: Book, at_ns: int, quantity: int, price: float, cash: int, costs: int
+    ) -> list[Closed]:
         cost, realised = book.cost, book.realised
         closed = book.trade(at_ns, quantity, price, cash, costs)
         self.cash += cash - costs
@@ -94,9 +106,9 @@ class Account:
         self._move(book.symbol, quantity)
         return closed
 
-    def _move(self, symbol: int, quantity: Decimal) -> None:
-        net = self._net.get(symbol, ZERO) + quantity
+    def _move(self, symbol: int, quantity: int) -> None:
+        net = self._net.get(symbol, 0) + quantity
         self._net[symbol] = net
-        self.quantities[symbol] = self.held[symbol] = float(net)
+        self.quantities[symbol] = self.held[symbol] = net / UNITS
         if not net:
             del self.held[symbol]

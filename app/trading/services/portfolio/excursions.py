@@ -6,6 +6,7 @@ Of one symbol at a fill, of those with an open lot at a window's end; nothing pe
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import inf
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Excursions:
 
     def begin(self, symbol: int, rows: MarkRows | None, slices: int) -> None:
         """A lot is open from now on: after so many ``slices`` of the window with these ``rows``."""
-        self._low[symbol], self._high[symbol] = np.inf, -np.inf
+        self._low[symbol], self._high[symbol] = inf, -inf
         if rows is not None:
             self._seen[symbol] = self._row(symbol, rows, slices)
 
@@ -39,7 +40,7 @@ class Excursions:
         if rows is not None:
             self._look(symbol, rows, self._row(symbol, rows, slices))
         found = self._low.item(symbol), self._high.item(symbol)
-        self._low[symbol], self._high[symbol] = np.inf, -np.inf
+        self._low[symbol], self._high[symbol] = inf, -inf
         return found
 
     def leave(self, rows: MarkRows, symbols: Collection[int]) -> None:
@@ -50,21 +51,20 @@ class Excursions:
                 self._look(symbol, rows, rows.bounds.item(symbol + 1))
         else:
             self._look_at_all(rows)
-        self._seen = rows.bounds[1:].copy()
+        self._rows = None
 
     def _row(self, symbol: int, rows: MarkRows, slices: int) -> int:
         """The symbol's first row after so many slices."""
         self._enter(rows)
-        first, end = self._seen.item(symbol), rows.bounds.item(symbol + 1)
-        return first + int(rows.slice[first:end].searchsorted(slices))
+        return rows.first_row(symbol, slices)
 
     def _look(self, symbol: int, rows: MarkRows, last: int) -> None:
         first = self._seen.item(symbol)
         if first < last:
             self._seen[symbol] = last
             price = rows.price[first:last]
-            self._low[symbol] = min(self._low.item(symbol), price.min())
-            self._high[symbol] = max(self._high.item(symbol), price.max())
+            self._low[symbol] = min(self._low.item(symbol), np.minimum.reduce(price))
+            self._high[symbol] = max(self._high.item(symbol), np.maximum.reduce(price))
 
     def _look_at_all(self, rows: MarkRows) -> None:
         left = np.flatnonzero(self._seen < rows.bounds[1:])

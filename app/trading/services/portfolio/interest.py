@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from app.trading.money import ZERO
+from app.trading.money import ZERO, amount_of
 from app.trading.sections import PortfolioSection
 from app.trading.services.portfolio.lots import Book
 
@@ -26,9 +26,9 @@ def on_cash(cash: Decimal, section: PortfolioSection, days: int) -> Decimal:
 def borrow_costs(books: list[Book], price: Decimal, bps: float, days: int) -> Mapping[str, Decimal]:
     """What each strategy pays to borrow a symbol (negative). Only what the account as a whole is
     short is borrowed; the strategies that are short share it by quantity."""
-    net = sum((b.quantity for b in books), ZERO)
-    short = sum((b.quantity for b in books if b.quantity < 0), ZERO)
+    net = sum(b.quantity for b in books)
+    short = sum(b.quantity for b in books if b.quantity < 0)
     if net >= 0:
         return {}
-    cost = accrued(net * price, bps, days)
+    cost = accrued(amount_of(net) * price, bps, days)
     return {b.strategy_id: cost * b.quantity / short for b in books if b.quantity < 0}

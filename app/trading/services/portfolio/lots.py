@@ -1,28 +1,27 @@
 """First in, first out: the lots of one strategy in one symbol, in exact money.
 
-Amounts are conserved: what a lot or a fill cost is dealt out to its parts at 1e-8, and the last
-part takes what is left.
+Quantities and amounts are whole numbers of 1e-8. Amounts are conserved: what a lot or a fill cost
+is dealt out to its parts, and the last part takes what is left.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from decimal import Decimal
 from math import inf
 from typing import NamedTuple
 
 from app.trading.adjust import shares_after
-from app.trading.money import ZERO, money
+from app.trading.money import amount_of, proportion, units_of
 
 
 @dataclass(slots=True)
 class Lot:
     """What is left of one opening fill. ``quantity`` and ``cost`` are negative of a short."""
 
-    quantity: Decimal
-    cost: Decimal  # its notional
-    costs: Decimal  # its share of commission and fees
+    quantity: int
+    cost: int  # its notional
+    costs: int  # its share of commission and fees
     price: float
     entry_ns: int
     low: float = inf  # of the marks while it was open
@@ -32,12 +31,12 @@ class Lot:
 class Closed(NamedTuple):
     """A lot, or part of one, that was closed. ``realised`` is before costs."""
 
-    quantity: Decimal  # as the lot's
+    quantity: int  # as the lot's
     entry_ns: int
     entry_price: float
     exit_price: float
-    realised: Decimal
-    costs: Decimal
+    realised: int
+    costs: int
     low: float  # of the marks while it was open
     high: float
 
@@ -47,14 +46,14 @@ class Deal:
 
     __slots__ = ("_first", "_left", "_second")
 
-    def __init__(self, whole: Decimal, first: Decimal, second: Decimal) -> None:
+    def __init__(self, whole: int, first: int, second: int) -> None:
         self._left, self._first, self._second = whole, first, second
 
-    def take(self, part: Decimal) -> tuple[Decimal, Decimal]:
+    def take(self, part: int) -> tuple[int, int]:
         """What belongs to the next ``part`` of the whole; to its last all that is left."""
-        first, second = self._first, self._second
-        if part != self._left:
-            first, second = money(first * part / self._left), money(second * part / self._left)
+        first, second, left = self._first, self._second, self._left
+        if part != left:
+            first, second = proportion(first, part, left), proportion(second, part, left)
         self._first -= first
         self._second -= second
         self._left -= part
@@ -67,30 +66,29 @@ class Book:
 
     strategy_id: str
     symbol: int
-    quantity: Decimal = ZERO  # signed, as all that follow but the fees
-    cost: Decimal = ZERO
-    realised: Decimal = ZERO  # before costs
-    fees: Decimal = ZERO
+    quantity: int = 0  # signed, as all that follow but the fees
+    cost: int = 0
+    realised: int = 0  # before costs
+    fees: int = 0
     lots: deque[Lot] = field(default_factory=deque)
 
-    def trade(
-        self, at_ns: int, quantity: Decimal, price: float, cash: Decimal, costs: Decimal
-    ) -> list[Closed]:
+    def trade(self, at_ns: int, quantity: int, price: float, cash: int, costs: int) -> list[Closed]:
         """Buy (``quantity`` above 0) or sell for ``cash``: close what is open, open the rest."""
         self.fees += costs
         deal = Deal(quantity, cash, costs)
-        closed = []
-        if (quantity > 0) != (self.quantity > 0):
+        closed: list[Closed] = []
+        if self.lots and (quantity > 0) != (self.quantity > 0):
             closed = self._close(quantity, price, deal)
-        opened = quantity + sum([c.quantity for c in closed]) if closed else quantity
-        if opened:
-            received, share = deal.take(opened)
-            self.lots.append(Lot(opened, -received, share, price, at_ns))
-            self.quantity += opened
+            for part in closed:
+                quantity += part.quantity
+        if quantity:
+            received, share = deal.take(quantity)
+            self.lots.append(Lot(quantity, -received, share, price, at_ns))
+            self.quantity += quantity
             self.cost -= received
         return closed
 
-    def _close(self, quantity: Decimal, price: float, deal: Deal) -> list[Closed]:
+    def _close(self, quantity: int, price: float, deal: Deal) -> list[Closed]:
         """Close lots against an opposite quantity, as far as there are any."""
         closed = []
         while self.lots and (quantity or not self.lots[0].quantity):
@@ -100,9 +98,7 @@ class Book:
             quantity += part
         return closed
 
-    def _close_part(
-        self, lot: Lot, part: Decimal, price: float, cash: Decimal, exit_costs: Decimal
-    ) -> Closed:
+    def _close_part(self, lot: Lot, part: int, price: float, cash: int, exit_costs: int) -> Closed:
         """Close ``part`` of the oldest lot, or all of it."""
         if part == lot.quantity:
             cost, entry_costs = lot.cost, lot.costs
@@ -130,10 +126,10 @@ class Book:
 
     def split(self, ratio: float) -> None:
         """More shares (or fewer) at the same cost."""
-        before = after = ZERO
+        before = after = 0
         for lot in self.lots:
             before += lot.quantity
-            quantity = shares_after(before, ratio) - after
+            quantity = units_of(shares_after(amount_of(before), ratio)) - after
             after += quantity
             lot.quantity = quantity
             lot.price /= ratio

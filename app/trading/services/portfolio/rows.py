@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from bisect import bisect_left
 
 import numpy as np
 
@@ -10,46 +10,84 @@ from app.model import Floats, Ints
 from app.trading.marks import Prices
 
 
-class MarkRows(NamedTuple):
-    """Symbol s has the rows ``bounds[s]`` to ``bounds[s + 1]``, rising in time."""
+class MarkRows:
+    """Symbol s has the rows ``bounds[s]`` to ``bounds[s + 1]``, rising in time.
 
-    times_ns: Ints  # of the window's slices
-    bounds: Ints
-    symbol: Ints
-    slice: Ints  # number in the window
-    price: Floats
+    ``times_ns`` are those of the window's slices. Of one symbol ``edges`` says which rows a slice
+    has, as in ``Prices``; of several ``in_slice`` says it of each row.
+    """
+
+    __slots__ = ("_edges", "_in_slice", "bounds", "price", "times_ns")
+
+    def __init__(
+        self, times_ns: Ints, bounds: Ints, price: Floats, *, edges: Ints | None = None,
+        in_slice: Ints | None = None,
+    ) -> None:  # fmt: skip
+        self.times_ns, self.bounds, self.price = times_ns, bounds, price
+        self._edges, self._in_slice = edges, in_slice
+
+    @property
+    def in_slice(self) -> Ints:
+        """The number of each row's slice."""
+        if self._in_slice is None:
+            assert self._edges is not None  # one of the two is given
+            self._in_slice = numbers_of_slices(self._edges)
+        return self._in_slice
+
+    def first_row(self, symbol: int, slices: int) -> int:
+        """The symbol's first row after so many slices."""
+        if self._edges is not None:
+            return self._edges.item(slices)
+        low, high = self.bounds.item(symbol), self.bounds.item(symbol + 1)
+        return bisect_left(self.in_slice, slices, low, high)  # faster than a part's searchsorted
+
+    def last_of_slices(self, symbol: int) -> tuple[Ints, Floats]:
+        """The slices that mark a symbol, and the last price of each."""
+        if self._edges is not None:
+            ends = self._edges[1:]
+            slices = (ends != self._edges[:-1]).nonzero()[0]
+            some = len(slices) < len(self.price)
+            return slices, self.price[ends[slices] - 1] if some else self.price
+        rows = slice(self.bounds.item(symbol), self.bounds.item(symbol + 1))
+        in_slice, price = self.in_slice[rows], self.price[rows]
+        last = np.ones(len(in_slice), np.bool_)
+        np.not_equal(in_slice[1:], in_slice[:-1], out=last[:-1])
+        return in_slice[last], price[last]
+
+    def part(self, slices: range) -> MarkRows:
+        """Those of some slices only, with their times."""
+        if len(slices) == len(self.times_ns):
+            return self
+        kept = (self.in_slice >= slices.start) & (self.in_slice < slices.stop)
+        before = np.zeros(len(kept) + 1, np.int64)
+        np.cumsum(kept, out=before[1:])
+        return MarkRows(
+            self.times_ns[slices.start : slices.stop], before[self.bounds], self.price[kept],
+            in_slice=self.in_slice[kept] - slices.start,
+        )  # fmt: skip
 
 
 def group_by_symbol(prices: Prices, symbols: int) -> MarkRows:
     """The eligible rows of a window by symbol; ``symbols`` is how many the run has."""
     times_ns, edges = prices.window.times_ns, prices.edges
-    in_slice = np.arange(len(times_ns)).repeat(edges[1:] - edges[:-1])
     if symbols == 1:
-        bounds = np.array([0, len(prices.row)])
-        return MarkRows(times_ns, bounds, prices.symbol, in_slice, prices.price)
+        return MarkRows(times_ns, np.array([0, len(prices.price)]), prices.price, edges=edges)
     order = np.argsort(prices.symbol.astype(_small(symbols)), kind="stable")
     bounds = np.zeros(symbols + 1, np.int64)
     np.cumsum(np.bincount(prices.symbol, minlength=symbols), out=bounds[1:])
-    return MarkRows(times_ns, bounds, prices.symbol[order], in_slice[order], prices.price[order])
+    in_slice = numbers_of_slices(edges)[order]
+    return MarkRows(times_ns, bounds, prices.price[order], in_slice=in_slice)
 
 
 def no_rows(symbols: int) -> MarkRows:
     """Of no window."""
     nothing = np.zeros(0, np.int64)
-    return MarkRows(nothing, np.zeros(symbols + 1, np.int64), nothing, nothing, np.zeros(0))
+    return MarkRows(nothing, np.zeros(symbols + 1, np.int64), np.zeros(0), in_slice=nothing)
 
 
-def of_slices(rows: MarkRows, slices: range) -> MarkRows:
-    """Those of some slices only, with their times."""
-    if len(slices) == len(rows.times_ns):
-        return rows
-    kept = (rows.slice >= slices.start) & (rows.slice < slices.stop)
-    before = np.zeros(len(kept) + 1, np.int64)
-    np.cumsum(kept, out=before[1:])
-    return MarkRows(
-        rows.times_ns[slices.start : slices.stop], before[rows.bounds],
-        rows.symbol[kept], rows.slice[kept] - slices.start, rows.price[kept],
-    )  # fmt: skip
+def numbers_of_slices(edges: Ints) -> Ints:
+    """For each row the number of its slice; slice i has the rows edges[i] to edges[i + 1]."""
+    return np.arange(len(edges) - 1).repeat(edges[1:] - edges[:-1])
 
 
 def _small(symbols: int) -> type[np.unsignedinteger]:

@@ -18,6 +18,7 @@ class Step(NamedTuple):
     """From ``at_ns`` on the account has this cash, and this quantity (and mark) of a symbol."""
 
     at_ns: int
+    slices: int  # of the running window that were before it
     symbol: int  # CASH_ONLY: no position changed
     quantity: float
     price: float  # NaN: the mark stays
@@ -53,7 +54,7 @@ class Sequences:
             if symbol == CASH_ONLY:
                 continue
             begin, end = bounds.item(symbol), bounds.item(symbol + 1)
-            row = begin + int(marks.slice[begin:end].searchsorted(before))
+            row = marks.first_row(symbol, before)
             since, quantity, price = newest.get(symbol) or (
                 begin, self._quantities.item(symbol), self._prices.item(symbol)
             )  # fmt: skip

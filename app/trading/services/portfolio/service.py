@@ -6,7 +6,7 @@ and valued when a price is asked for, or when a window is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Self
 
@@ -28,7 +28,7 @@ from app.trading.events import (
     ValuationTriggerEvent,
     WarningEvent,
 )
-from app.trading.money import ZERO, money
+from app.trading.money import UNITS, amount_of, units
 from app.trading.orders import Side
 from app.trading.sections import PortfolioSection
 from app.trading.service import BacktestService
@@ -53,7 +53,7 @@ class PortfolioService(BacktestService):
     def __init__(self, section: PortfolioSection, event_bus: EventBus) -> None:
         super().__init__(event_bus)
         run = self.context
-        cash = money(section.initial_cash)
+        cash = units(section.initial_cash)
         self._section = section
         self._account = Account(cash, len(run.symbols), run.minor_digits)
         self._valuation = Valuation(cash, len(run.symbols))
@@ -88,30 +88,32 @@ class PortfolioService(BacktestService):
         self._publish_points(self._valuation.note(event))
 
     def _on_valuation(self, event: ValuationTriggerEvent) -> None:
-        touched = [self._position(*key) for key in sorted(self._touched)]
-        self._touched.clear()
+        touched: list[PositionState] = []
+        if self._touched:
+            touched = [self._position(*key) for key in sorted(self._touched)]
+            self._touched.clear()
         prices = self._valuation.marks.prices
         self.publish(portfolio_state(event.ts_event_ns, self._account, prices, touched))
 
     def _on_control(self, event: ControlEvent) -> None:
         if event.kind == "eof":
-            self._report_stale(event.ts_event_ns, self.context.day_at(event.ts_event_ns))
-            self._publish_points(self._valuation.flush(final=True))
+            day = self.context.day_at(event.ts_event_ns)
+            self._report_stale(event.ts_event_ns, day, self._account.open_symbols())
+            self._publish_points(self._valuation.flush())
 
     def _on_end(self, event: BacktestEndEvent) -> None:
         if event.outcome == "stopped":
-            self._publish_points(self._valuation.flush(final=True))
+            self._publish_points(self._valuation.flush())
 
     def _publish_points(self, points: EquityEvent | None) -> None:
         if points is not None:
             self.publish(points)
 
     def _position(self, strategy_id: str, symbol: int) -> PositionState:
-        valuation = self._valuation
-        return position_state(
-            self._account.book(strategy_id, symbol), self.context.symbols[symbol],
-            valuation.marks.price(symbol), valuation.mark(symbol), symbol in self._stale,
-        )  # fmt: skip
+        book, marks = self._account.book(strategy_id, symbol), self._valuation.marks
+        name, price = self.context.symbols[symbol], marks.price(symbol)
+        mark = price if marks.has(symbol) else None
+        return position_state(book, name, price, mark, symbol in self._stale)
 
     # -- fills -------------------------------------------------------------------------------
 
@@ -123,24 +125,26 @@ class PortfolioService(BacktestService):
             return
         self._fill_ids.add(fill.fill_id)
         symbol = self._number[fill.symbol]
-        price = self._valuation.assume(symbol, float(fill.price))
+        price = self._valuation.assume(symbol, fill.price)
         self._mark_lots(symbol, fill.ts_event_ns)
         closed = self._account.fill(symbol, fill)
-        self._publish_round_trips(fill.ts_event_ns, fill.strategy_id, fill.symbol, closed)
+        if closed:
+            self._publish_round_trips(fill.ts_event_ns, fill.strategy_id, fill.symbol, closed)
         self._touched.add((fill.strategy_id, symbol))
         self._step(fill.ts_event_ns, symbol, price)
 
     def _mark_lots(self, symbol: int, now_ns: int) -> None:
         """Give open lots the range of the marks that came before now."""
-        span = self._valuation.range_of_marks(symbol, now_ns)
-        for book in self._account.books(symbol):
-            book.mark(*span)
+        low, high = self._valuation.range_of_marks(symbol, now_ns)
+        if low <= high:
+            for book in self._account.books(symbol):
+                book.mark(low, high)
 
     def _step(self, now_ns: int, symbol: int, price: float = np.nan) -> None:
         """Positions in a symbol have changed; ``price``: its mark, where no row brought it."""
-        quantity = float(self._account.quantities[symbol])
-        some = bool(self._open_books(symbol))
-        self._valuation.step(now_ns, self._account.cash, symbol, quantity, some, price)
+        account = self._account
+        quantity, some = account.quantities.item(symbol), account.is_open(symbol)
+        self._valuation.step(now_ns, account.cash, symbol, quantity, some, price)
 
     def _publish_round_trips(
         self, now_ns: int, strategy_id: str, symbol: str, closed: list[Closed]
@@ -174,7 +178,7 @@ class PortfolioService(BacktestService):
         lot = self.context.instrument(event.symbol).lot
         cash, closed = self._account.pay_fraction(book, lot, mark, now_ns)
         if closed:
-            paid = float(before - book.quantity)
+            paid = (before - book.quantity) / UNITS
             self._publish_cash(now_ns, "split_fraction", cash, event.symbol, book, paid)
             self._publish_round_trips(now_ns, book.strategy_id, event.symbol, closed)
 
@@ -182,7 +186,8 @@ class PortfolioService(BacktestService):
         """Longs receive it, shorts pay it."""
         amount = Decimal(repr(event.amount))
         for book in self._open_books(symbol):
-            self._receive(event.ts_event_ns, "dividend", book.quantity * amount, event.symbol, book)
+            paid = amount_of(book.quantity) * amount
+            self._receive(event.ts_event_ns, "dividend", paid, event.symbol, book)
             self._touched.add((book.strategy_id, symbol))
 
     def _open_books(self, symbol: int) -> list[Book]:
@@ -192,16 +197,18 @@ class PortfolioService(BacktestService):
 
     def _on_day_end(self, event: DayEndEvent) -> None:
         now_ns = event.ts_event_ns
-        self._report_stale(now_ns, event.day)
-        self._report_unmarked(now_ns)
+        opened = self._account.open_symbols()
+        self._report_stale(now_ns, event.day, opened)
+        self._report_unmarked(now_ns, opened)
         if event.day + 1 < len(self.context.days):
             days = self.context.days
-            self._charge(now_ns, (days[event.day + 1].date - days[event.day].date).days)
-        self._publish_points(self._valuation.flush())
+            nights = (days[event.day + 1].date - days[event.day].date).days
+            self._charge(now_ns, nights, opened)
+        self._publish_points(self._valuation.flush(now_ns))
 
-    def _report_stale(self, now_ns: int, day: int) -> None:
+    def _report_stale(self, now_ns: int, day: int, opened: Sequence[int]) -> None:
         """Symbols without any data on this day, nor after it, in which a position is open."""
-        for symbol in self._account.open_symbols():
+        for symbol in opened:
             last_ns = self.context.market.ends(symbol)
             over = last_ns is None or last_ns < self.context.days[day].first_ns
             if over and symbol not in self._stale:
@@ -210,9 +217,9 @@ class PortfolioService(BacktestService):
                 name = self.context.symbols[symbol]
                 self.publish(StaleSymbolEvent(ts_event_ns=now_ns, symbol=name, last_ns=last_ns))
 
-    def _report_unmarked(self, now_ns: int) -> None:
-        for symbol in self._account.open_symbols():
-            if self._valuation.mark(symbol) is None and symbol not in self._unmarked:
+    def _report_unmarked(self, now_ns: int, opened: Sequence[int]) -> None:
+        for symbol in opened:
+            if not self._valuation.marks.has(symbol) and symbol not in self._unmarked:
                 self._unmarked.add(symbol)
                 name = self.context.symbols[symbol]
                 text = (
@@ -220,10 +227,12 @@ class PortfolioService(BacktestService):
                 )
                 self._warn(now_ns, "no_mark", text, name)
 
-    def _charge(self, now_ns: int, days: int) -> None:
+    def _charge(self, now_ns: int, days: int, opened: Sequence[int]) -> None:
         """Interest and the cost of borrowing until the next trading day."""
-        self._receive(now_ns, "interest", on_cash(self._account.cash, self._section, days))
-        for symbol in self._account.open_symbols():
+        interest = on_cash(amount_of(self._account.cash), self._section, days)
+        if interest:
+            self._receive(now_ns, "interest", interest)
+        for symbol in opened:
             name = self.context.symbols[symbol]
             bps = self.context.instrument(name).borrow_bps or self._section.borrow_bps
             if not bps:
@@ -240,9 +249,9 @@ class PortfolioService(BacktestService):
         """Cash that comes, or goes, for no trade; nothing where it rounds to nothing."""
         cash = self._account.receive(amount)
         if cash:
-            quantity = float(book.quantity) if book else 0.0
+            quantity = book.quantity / UNITS if book else 0.0
             self._publish_cash(now_ns, kind, cash, symbol, book, quantity)
-            self._valuation.curve.step(now_ns, self._account.cash)
+            self._valuation.receive(now_ns, self._account.cash)
 
     # -- what is published ---------------------------------------------------------------------
 
@@ -263,13 +272,13 @@ class PortfolioService(BacktestService):
 
 def _round_trip(now_ns: int, strategy_id: str, symbol: str, part: Closed) -> RoundTripEvent:
     """The excursions count the price at which the lot was left as a mark."""
-    long = part.quantity > ZERO
+    long = part.quantity > 0
     low, high = min(part.low, part.exit_price), max(part.high, part.exit_price)
     worst, best = low - part.entry_price, high - part.entry_price
     return RoundTripEvent(
         ts_event_ns=now_ns, strategy_id=strategy_id, symbol=symbol,
-        side=Side.BUY if long else Side.SELL, quantity=float(abs(part.quantity)),
+        side=Side.BUY if long else Side.SELL, quantity=abs(part.quantity) / UNITS,
         entry_ns=part.entry_ns, entry_price=part.entry_price, exit_price=part.exit_price,
-        pnl=float(part.realised - part.costs), costs=float(part.costs),
+        pnl=(part.realised - part.costs) / UNITS, costs=part.costs / UNITS,
         mae=worst if long else -best, mfe=best if long else -worst,
     )  # fmt: skip

@@ -8,24 +8,26 @@ import numpy as np
 
 from app.model import Floats
 from app.trading.events import PortfolioStateEvent, PositionState
+from app.trading.money import UNITS
 from app.trading.services.portfolio.account import Account
 from app.trading.services.portfolio.lots import Book
-from app.trading.values import MICRO, from_micros, market_value, market_values, net_value
+from app.trading.values import MICRO, market_value, market_values, total_values
 
 _FEW = 16  # symbols; one by one is faster up to about here
+_UNITS = UNITS // MICRO  # in a millionth
 
 
 def position_state(
     book: Book, symbol: str, price: float, mark: float | None, stale: bool
 ) -> PositionState:
     """One position; valued at ``price`` where there is no mark."""
-    quantity = float(book.quantity)
+    quantity = book.quantity / UNITS
     micros = market_value(quantity, price)
     return PositionState(
         strategy_id=book.strategy_id, symbol=symbol, quantity=quantity,
-        average_price=float(book.cost / book.quantity) if quantity else 0.0, mark=mark,
-        market_value=micros / MICRO, unrealised=float(from_micros(micros) - book.cost),
-        realised=float(book.realised), fees=float(book.fees), stale=stale,
+        average_price=book.cost / book.quantity if quantity else 0.0, mark=mark,
+        market_value=micros / MICRO, unrealised=(micros * _UNITS - book.cost) / UNITS,
+        realised=book.realised / UNITS, fees=book.fees / UNITS, stale=stale,
     )  # fmt: skip
 
 
@@ -34,23 +36,19 @@ def portfolio_state(
 ) -> PortfolioStateEvent:
     """The account at ``prices``, by symbol."""
     net, gross = _totals(account, prices)
-    exact = from_micros(net)
+    exact = net * _UNITS
     return PortfolioStateEvent(
-        ts_event_ns=at_ns, cash=str(account.cash), equity=float(account.cash + exact),
+        ts_event_ns=at_ns, cash=account.cash_text(),
+        equity=(account.cash + exact) / UNITS,
         gross_exposure=gross / MICRO, net_exposure=net / MICRO,
-        realised=float(account.realised), unrealised=float(exact - account.cost),
-        fees=float(account.fees), positions=tuple(positions),
+        realised=account.realised / UNITS, unrealised=(exact - account.cost) / UNITS,
+        fees=account.fees / UNITS, positions=tuple(positions),
     )  # fmt: skip
 
 
 def _totals(account: Account, prices: Floats) -> tuple[int, int]:
     """The sum of the market values of all symbols, and that of their sizes, in millionths."""
-    if len(account.held) > _FEW:
-        values = market_values(account.quantities, prices)
-        return int(values.sum()), int(np.abs(values).sum())
-    net = gross = 0
-    for symbol, quantity in account.held.items():
-        value = net_value(quantity, prices.item(symbol))
-        net += value
-        gross += abs(value)
-    return net, gross
+    if len(account.held) <= _FEW:
+        return total_values(account.held, prices)
+    values = market_values(account.quantities, prices)
+    return int(np.add.reduce(values)), int(np.add.reduce(np.abs(values)))
