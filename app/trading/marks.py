@@ -18,7 +18,7 @@ from app.trading.adjust import late_prints, spans_split
 from app.trading.data_events import MarketEvent
 
 _LAST, _POST_CLOSE = int(Flag.LAST), int(Flag.POST_CLOSE)  # numpy takes long over an enum's
-_ROWS = 16384  # of a block that are looked at together, whatever windows they come in
+_ROWS = 8_192  # of a block that are looked at together, whatever windows they come in
 _FEW = 4  # rows; one by one is faster up to about here
 
 
@@ -58,7 +58,11 @@ def _eligible(
         fits &= ~spans_split(items, ratios)
     row = fits.nonzero()[0]
     values: Any = items["v"]
-    price = values[row, 3 if only_bars else np.where(stream[row] == 1, 3, 0)]
+    price = values[:, 3 if only_bars else 0][row]
+    if not only_bars:
+        bars = (stream[row] == 1).nonzero()[0]
+        if len(bars):
+            price[bars] = values[row[bars], 3]
     if ratios and old:
         on_time = ~late_prints(items["symbol"][row], price, ratios, old)
         row, price = row[on_time], price[on_time]

@@ -174,9 +174,9 @@ class Curve:
         steps = sequences.take(self._steps, before)
         for total, change in zip((net, gross), sequences.value_changes(), strict=True):
             np.add.at(total, row_at, change)
-        for number, was, now in steps:
-            net[at[number]] += now - was
-            gross[at[number]] += abs(now) - abs(was)
+        places = [at[number] for number in steps.steps]
+        np.add.at(net, places, steps.net)
+        np.add.at(gross, places, steps.gross)
         net[0] += self._account.net
         gross[0] += self._account.gross
         np.cumsum(net, out=net)

@@ -29,7 +29,8 @@ class Excursions:
         """A lot is open from now on: after so many ``slices`` of the window with these ``rows``."""
         self._low[symbol], self._high[symbol] = inf, -inf
         if rows is not None:
-            self._seen[symbol] = self._row(symbol, rows, slices)
+            self._enter(rows)
+            self._seen[symbol] = rows.first_row(symbol, slices)
 
     def take(self, symbol: int, rows: MarkRows | None, slices: int) -> tuple[float, float]:
         """The range of a symbol's marks since it was begun or taken; then it is empty.
@@ -37,9 +38,10 @@ class Excursions:
         Of windows that were left, and of so many ``slices`` of the running one, whose ``rows``
         these are. (inf, -inf) where there was none.
         """
-        if rows is not None:
-            self._look(symbol, rows, self._row(symbol, rows, slices))
         found = self._low.item(symbol), self._high.item(symbol)
+        if rows is not None:
+            self._enter(rows)
+            found = self._look(symbol, rows, rows.first_row(symbol, slices), *found)
         self._low[symbol], self._high[symbol] = inf, -inf
         return found
 
@@ -48,23 +50,23 @@ class Excursions:
         self._enter(rows)
         if len(symbols) <= _FEW:
             for symbol in symbols:
-                self._look(symbol, rows, rows.bounds.item(symbol + 1))
+                found = self._low.item(symbol), self._high.item(symbol)
+                found = self._look(symbol, rows, rows.bounds.item(symbol + 1), *found)
+                self._low[symbol], self._high[symbol] = found
         else:
             self._look_at_all(rows)
         self._rows = None
 
-    def _row(self, symbol: int, rows: MarkRows, slices: int) -> int:
-        """The symbol's first row after so many slices."""
-        self._enter(rows)
-        return rows.first_row(symbol, slices)
-
-    def _look(self, symbol: int, rows: MarkRows, last: int) -> None:
+    def _look(
+        self, symbol: int, rows: MarkRows, last: int, low: float, high: float
+    ) -> tuple[float, float]:
+        """The range with that of the rows before ``last`` that were not looked at."""
         first = self._seen.item(symbol)
-        if first < last:
-            self._seen[symbol] = last
-            price = rows.price[first:last]
-            self._low[symbol] = min(self._low.item(symbol), np.minimum.reduce(price))
-            self._high[symbol] = max(self._high.item(symbol), np.maximum.reduce(price))
+        if first >= last:
+            return low, high
+        self._seen[symbol] = last
+        price = rows.price[first:last]
+        return min(low, float(np.minimum.reduce(price))), max(high, float(np.maximum.reduce(price)))
 
     def _look_at_all(self, rows: MarkRows) -> None:
         left = np.flatnonzero(self._seen < rows.bounds[1:])

@@ -25,12 +25,12 @@ class Step(NamedTuple):
     cash: int  # millionths
 
 
-class Change(NamedTuple):
-    """A step that changed a symbol's value, in millionths."""
+class Changes(NamedTuple):
+    """By how much steps changed their symbol's value, and its size, in millionths."""
 
-    step: int  # its number
-    before: int
-    after: int
+    steps: list[int]  # their numbers
+    net: list[int]
+    gross: list[int]
 
 
 class Sequences:
@@ -44,11 +44,11 @@ class Sequences:
         self._held = np.repeat(quantities, marks.bounds[1:] - marks.bounds[:-1])
         self._anew: dict[int, int] = {}  # value before a row, where a step came since the last
 
-    def take(self, steps: Sequence[Step], slices: Sequence[int]) -> list[Change]:
+    def take(self, steps: Sequence[Step], slices: Sequence[int]) -> Changes:
         """Put in all steps, each before the marks of its slice; by how much they change values."""
         marks, bounds = self._marks, self._marks.bounds
         newest: dict[int, tuple[int, float, float]] = {}  # by symbol: next row, quantity, price
-        changes = []
+        changes = Changes([], [], [])
         for number, (step, before) in enumerate(zip(steps, slices, strict=True)):
             symbol = step.symbol
             if symbol == CASH_ONLY:
@@ -60,14 +60,17 @@ class Sequences:
             )  # fmt: skip
             if row > since:
                 price = marks.price.item(row - 1)
-            value = net_value(quantity, price)
+            value = net_value(quantity, price) if quantity else 0
             if step.price == step.price:
                 price = step.price
-            changes.append(Change(number, value, net_value(step.quantity, price)))
+            after = net_value(step.quantity, price) if step.quantity else 0
+            changes.steps.append(number)
+            changes.net.append(after - value)
+            changes.gross.append(abs(after) - abs(value))
             newest[symbol] = row, step.quantity, price
             if row < end:
                 self._held[row:end] = step.quantity
-                self._anew[row] = changes[-1].after
+                self._anew[row] = after
         return changes
 
     def value_changes(self) -> tuple[Ints, Ints]:
