@@ -26,6 +26,7 @@ _EXTENDED_OPEN = time(4)
 _EXTENDED_CLOSE = time(20)
 _EXTENDED_HALF_CLOSE = time(17)
 _MARGIN = timedelta(days=30)
+OUTER_PARTS = ("pre", "post")
 
 
 class Hours(StrEnum):
@@ -60,7 +61,7 @@ class TradingDay(NamedTuple):
 
     @property
     def regular_parts(self) -> tuple[Part, ...]:
-        return tuple(p for p in self.parts if p.name not in ("pre", "post"))
+        return tuple(p for p in self.parts if p.name not in OUTER_PARTS)
 
     def regular_minutes(self) -> Ints:
         """Starts of all its regular minutes, breaks excluded."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from app.calendar import TradingDay
+from app.calendar import OUTER_PARTS, TradingDay
 from app.model import Flag, Ints, Items
 from app.times import MINUTE_NS
 
@@ -85,12 +85,19 @@ class Grid:
         self.start_ns = _column(part.start_ns for part, _ in parts)
         self.end_ns = _column(part.end_ns for part, _ in parts)
         self.day = _column(number for _, number in parts)
+        self.regular = np.array([part.name not in OUTER_PARTS for part, _ in parts], bool)
 
     def part_of(self, starts_ns: Ints) -> tuple[Ints, Any]:
         """The part in which each start lies, and whether it lies in one at all."""
-        at = self.start_ns.searchsorted(starts_ns, "right") - 1
-        inside = (at >= 0) & (starts_ns < self.end_ns[np.maximum(at, 0)])
-        return np.maximum(at, 0), inside
+        if not len(starts_ns):
+            return np.empty(0, np.int64), np.empty(0, bool)
+        # Only the parts that come into question: the search is as long as there are.
+        bounds = self.start_ns.searchsorted((starts_ns.min(), starts_ns.max()), "right").tolist()
+        low, high = max(bounds[0] - 1, 0), bounds[1]
+        at = self.start_ns[low:high].searchsorted(starts_ns, "right")
+        at += low - 1
+        np.maximum(at, 0, out=at)
+        return at, (starts_ns >= self.start_ns.take(at)) & (starts_ns < self.end_ns.take(at))
 
     def bar_starts(self, bars: Items) -> Ints:
         """Starts of bars of any intervals; a short last bucket starts on its part's grid."""

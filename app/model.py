@@ -206,6 +206,15 @@ def copy_items(into: Items, items: Items) -> None:
     into.view(_RAW)[:] = items.view(_RAW)
 
 
+def lengths_of(firsts: Ints, count: int) -> Ints:
+    """How long each run of ``count`` rows in all is, by their first rows."""
+    lengths = np.empty_like(firsts)
+    lengths[:-1] = firsts[1:]
+    lengths[-1:] = count
+    lengths -= firsts
+    return lengths
+
+
 def field_index(kind: StreamType, field: str) -> int:
     return FIELDS[kind].index(field)
 

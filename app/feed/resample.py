@@ -16,6 +16,7 @@ import numpy as np
 from app.calendar import TradingDay
 from app.day_table import Grid
 from app.errors import FeedError
+from app.feed.grid_rows import NONE_WAITING, GridRows, Waiting, lay_out
 from app.feed.judge import JudgedSource
 from app.feed.queues import BEFORE_ALL_NS
 from app.feed.sources import END_NS, CandleSource
@@ -28,114 +29,112 @@ from app.model import (
     Stream,
     StreamType,
     empty_items,
-    join_items,
+    lengths_of,
     make_items,
     pick_items,
 )
 from app.times import MINUTE_NS
 
+SymbolRows = tuple[str, Items, int]  # name, rows, complete through
+
 
 class Resampler:
-    """Bars of ``interval_min`` minutes from 1m bars or from trades, of any number of symbols."""
+    """Bars of some intervals (minutes) from 1m bars or from trades, of any number of symbols."""
 
-    def __init__(self, grid: Grid, interval_min: int, source: StreamType) -> None:
+    def __init__(self, grid: Grid, source: StreamType, *intervals_min: int) -> None:
+        self.intervals_min = intervals_min
         self._grid = grid
-        self._interval_min = interval_min
         self._source = source
-        self._pending: dict[str, Items] = {}
+        self._waiting: dict[str, Waiting] = {}
 
-    def push(self, items: Items, complete_through_ns: int) -> Items:
-        """Take further rows, rising in time, and give the bars now complete, symbol 0 as given."""
-        return self.push_all([("", items, complete_through_ns)])[0]
+    def push(self, items: Items, complete_through_ns: int) -> list[Items]:
+        """Take further rows, rising in time, and give the bars now complete, by interval.
 
-    def push_all(self, rows: Sequence[tuple[str, Items, int]]) -> list[Items]:
-        """As ``push``, of several symbols at once: name, rows, complete through, each once."""
-        parts = [self._with_pending(symbol, items) for symbol, items, _ in rows]
-        counts = np.array([len(part) for part in parts])
-        if not counts.any():
-            return parts
-        made, of = self._bars(join_items(parts), counts, rows)
-        if len(rows) == 1:
-            return [made]
-        edges = of.searchsorted(np.arange(len(rows) + 1)).tolist()
-        return [made[low:high] for low, high in pairwise(edges)]
+        Their symbol is that of the rows.
+        """
+        _, made = self.push_all([("", items, complete_through_ns)])
+        return [bars for (bars,) in made]
 
-    def _with_pending(self, symbol: str, items: Items) -> Items:
-        pending = self._pending.pop(symbol, None)
-        return items if pending is None else join_items([pending, items])
+    def push_all(self, rows: Sequence[SymbolRows]) -> tuple[GridRows, list[list[Items]]]:
+        """As ``push``, of several symbols at once, each once: by interval, then by symbol.
 
-    def _bars(
-        self, items: Items, counts: Ints, rows: Sequence[tuple[str, Items, int]]
-    ) -> tuple[Items, Ints]:
-        """The bars now complete, and of which of ``rows`` each is; the rest is kept."""
-        of = np.repeat(np.arange(len(counts)), counts)
-        starts = items["release_ns"] - (MINUTE_NS if self._source is StreamType.BAR else 0)
-        part, inside = self._grid.part_of(starts)
-        inside &= items["flags"] & Flag.POST_CLOSE == 0
-        if not inside.all():
-            items, of = pick_items(items, inside), of[inside]
-            starts, part = starts[inside], part[inside]
-        width = self._interval_min * MINUTE_NS
-        origin = self._grid.start_ns[part]
-        bucket = origin + (starts - origin) // width * width
-        ends = np.minimum(bucket + width, self._grid.end_ns[part])
-        through_ns = np.array([through for _, _, through in rows])
-        done = ends <= through_ns[of]
-        if not done.all():
-            self._keep(items, of, done, rows)
-            items, of, bucket, ends = pick_items(items, done), of[done], bucket[done], ends[done]
-        if not len(items):
-            return empty_items(), of
-        return self._make(items, of, bucket, ends, width)
-
-    def _keep(
-        self, items: Items, of: Ints, done: Any, rows: Sequence[tuple[str, Items, int]]
-    ) -> None:
-        left = pick_items(items, ~done)
-        edges = of[~done].searchsorted(np.arange(len(rows) + 1)).tolist()
-        for (symbol, _, _), (low, high) in zip(rows, pairwise(edges), strict=True):
-            if low < high:
-                self._pending[symbol] = left[low:high].copy()
+        Also the rows themselves, as they lie on the grid, after those that waited.
+        """
+        waiting = [self._waiting.pop(symbol, NONE_WAITING) for symbol, _, _ in rows]
+        laid = lay_out(
+            self._grid, self._source, [one.items for one in waiting], [came for _, came, _ in rows]
+        )
+        if not len(laid.of):
+            return laid, [[empty_items() for _ in rows] for _ in self.intervals_min]
+        made_through = np.array([one.complete_through_ns for one in waiting])
+        through = np.array([through_ns for _, _, through_ns in rows])
+        waits_from = laid.edges[1:].copy()
+        made = [
+            self._make(laid, minutes, made_through, through, waits_from)
+            for minutes in self.intervals_min
+        ]
+        waits = (laid.edges[1:] - waits_from).tolist()
+        for number, ((symbol, _, through_ns), count) in enumerate(zip(rows, waits, strict=True)):
+            if count:
+                self._waiting[symbol] = Waiting(laid.last(number, count), through_ns)
+        return laid, made
 
     def _make(
-        self, rows: Items, of: Ints, bucket: Ints, ends: Ints, width: int
-    ) -> tuple[Items, Ints]:
-        begins = np.ones(len(rows), bool)
-        begins[1:] = (bucket[1:] != bucket[:-1]) | (of[1:] != of[:-1])
-        firsts, group = np.flatnonzero(begins), np.cumsum(begins) - 1
-        make = _from_bars if self._source is StreamType.BAR else _from_trades
-        columns, there = make(rows, firsts, group)
-        length = (ends[firsts] - bucket[firsts]) // MINUTE_NS
-        minutes = columns[6] if self._source is StreamType.BAR else np.ones(len(firsts))
-        flags = np.where(minutes == length, Flag.COMPLETE, 0).astype(np.uint16)
-        flags |= np.where(length * MINUTE_NS < width, Flag.PARTIAL, 0).astype(np.uint16)
-        made = make_items(self._interval_min, ends[firsts], flags, *columns[:6], minutes)
-        made["symbol"] = rows["symbol"][firsts]
-        of = of[firsts]
-        return (made, of) if there.all() else (pick_items(made, there), of[there])
+        self, rows: GridRows, minutes: int, made_through: Ints, through: Ints, waits_from: Ints
+    ) -> list[Items]:
+        """Of one interval, by symbol. ``waits_from`` is lowered to the first row of each that is
+        of a bucket which is not complete."""
+        width = minutes * MINUTE_NS
+        origin = self._grid.start_ns.take(rows.part)
+        number = (rows.starts_ns - origin) // width
+        begins = rows.begins.copy()
+        begins[1:] |= number[1:] != number[:-1]
+        firsts = np.flatnonzero(begins)
+        of = rows.of[firsts]
+        bucket = origin[firsts] + number[firsts] * width
+        ends = np.minimum(bucket + width, self._grid.end_ns[rows.part[firsts]])
+        waits = ends > through[of]
+        np.minimum.at(waits_from, of[waits], firsts[waits])
+        columns, there = (_from_bars if self._source is StreamType.BAR else _from_trades)(
+            rows, firsts
+        )
+        length = (ends - bucket) // MINUTE_NS
+        flags = np.where(columns[6] == length, Flag.COMPLETE, 0).astype(np.uint16)
+        flags |= np.where(length < minutes, Flag.PARTIAL, 0).astype(np.uint16)
+        made = make_items(minutes, ends, flags, *columns)
+        made["symbol"] = rows.symbols[of]
+        # Rows that wait for a longer interval were made bars of shorter ones before.
+        fresh = there & ~waits & (ends > made_through[of])
+        if not fresh.all():
+            made, of = pick_items(made, fresh), of[fresh]
+        if len(through) == 1:
+            return [made]
+        edges = of.searchsorted(np.arange(len(through) + 1)).tolist()
+        return [made[low:high] for low, high in pairwise(edges)]
 
 
-def _from_bars(rows: Items, firsts: Ints, group: Ints) -> tuple[list[Any], Any]:
-    values: Any = rows["v"]
-    lasts = np.append(firsts[1:], len(rows)) - 1
-    volume = np.ascontiguousarray(values[:, 4])
+def _from_bars(rows: GridRows, firsts: Ints) -> tuple[list[Any], Any]:
+    """Columns of the bars that begin with these rows, and which of them there are."""
+    opened, high, low, closed, volume, vwap = rows.columns
+    counts = lengths_of(firsts, len(volume))
+    group = np.repeat(np.arange(len(firsts)), counts)
     total: Any = np.bincount(group, volume)
     columns: list[Any] = [
-        values[firsts, 0],
-        np.maximum.reduceat(np.ascontiguousarray(values[:, 1]), firsts),
-        np.minimum.reduceat(np.ascontiguousarray(values[:, 2]), firsts),
-        values[lasts, 3],
+        opened[firsts],
+        np.maximum.reduceat(high, firsts),
+        np.minimum.reduceat(low, firsts),
+        closed[firsts + counts - 1],
         total,
-        _vwap(group, np.ascontiguousarray(values[:, 5]), volume, total),
-        np.bincount(group).astype(np.float64),
+        _vwap(group, vwap, volume, total),
+        counts.astype(np.float64),
     ]
     return columns, np.ones(len(firsts), bool)
 
 
-def _from_trades(rows: Items, firsts: Ints, group: Ints) -> tuple[list[Any], Any]:
+def _from_trades(rows: GridRows, firsts: Ints) -> tuple[list[Any], Any]:
     count = len(firsts)
-    values: Any = rows["v"]
-    price, size, flags = np.ascontiguousarray(values[:, 0]), values[:, 1], rows["flags"]
+    (price, size), flags = rows.columns, rows.flags
+    group = np.repeat(np.arange(count), lengths_of(firsts, len(price)))
     sets_last = np.flatnonzero(flags & Flag.LAST)
     there = np.zeros(count, bool)
     there[group[sets_last]] = True
@@ -150,7 +149,7 @@ def _from_trades(rows: Items, firsts: Ints, group: Ints) -> tuple[list[Any], Any
     counts = flags & Flag.VOLUME != 0
     volume: Any = np.bincount(group[counts], size[counts], count)
     vwap = _vwap(group[counts], price[counts], size[counts], volume)
-    return [opened, high, low, closed, volume, vwap], there
+    return [opened, high, low, closed, volume, vwap, np.ones(count)], there
 
 
 def _vwap(group: Ints, price: Floats, volume: Floats, total: Floats) -> Floats:
@@ -176,7 +175,7 @@ class ResampleIter:
         _check_streams(source.stream, stream)
         self.stream = stream
         self._source = JudgedSource(source)
-        self._resampler = Resampler(Grid(days), stream.interval_min, source.stream.type)
+        self._resampler = Resampler(Grid(days), source.stream.type, stream.interval_min)
         self._through_ns = BEFORE_ALL_NS
 
     @property
@@ -195,7 +194,7 @@ class ResampleIter:
             if self._through_ns == END_NS:
                 raise
             items, self._through_ns = empty_items(), END_NS  # the source ended without saying so
-        made = self._resampler.push(items, self._through_ns)
+        (made,) = self._resampler.push(items, self._through_ns)
         return Batch(self.stream, made, self._through_ns)
 
 

@@ -19,6 +19,8 @@ from app.day_table import Grid
 from app.errors import FeedError
 from app.feed.resample import ResampleIter, Resampler
 from app.feed.sources import END_NS
+from app.managers.data_manager.day_book import DayBook
+from app.managers.data_manager.gap_detection import Gap
 from app.model import Flag, Items, Stream, StreamType, make_items
 from app.times import MINUTE_NS, parse_time_ns
 from tests.feed.fakes import ListSource, bar_items, collect, quote_items, trade_items
@@ -143,10 +145,10 @@ def _push_in_cuts(
         reached = release[high - 1] - 1 if high else -(2**62)
         honest = following - 1 if full else reached + slack[number % len(slack)] * MINUTE_NS
         through = max(through, min(honest, following - 1))
-        made.append(resampler.push(rows[low:high], through))
+        made += resampler.push(rows[low:high], through)
         for bar in made[-1]:
             assert int(bar["release_ns"]) <= through
-    made.append(resampler.push(rows[:0], END_NS))
+    made += resampler.push(rows[:0], END_NS)
     return made
 
 
@@ -176,7 +178,7 @@ def test_bars_from_minutes(data: st.DataObject, case: str, interval_min: int) ->
     rows = data.draw(_minute_rows(case))
     cuts = data.draw(st.lists(st.integers(0, 60), max_size=8))
     slack = data.draw(st.lists(st.integers(0, 40), min_size=1, max_size=4))
-    resampler = Resampler(Grid(days), interval_min, StreamType.BAR)
+    resampler = Resampler(Grid(days), StreamType.BAR, interval_min)
     made = np.concatenate(_push_in_cuts(resampler, rows, cuts, slack, data.draw(st.booleans())))
     assert _plain(made) == _reference_bars(days, rows, interval_min)
     assert (made["stream"] == interval_min).all()
@@ -198,9 +200,85 @@ def test_minutes_from_trades(data: st.DataObject, case: str) -> None:
         for bit, share in zip(bits, (0.6, 0.7, 0.8, 0.1, 0.2), strict=True)
     )
     cuts = data.draw(st.lists(st.integers(0, 60), max_size=8))
-    resampler = Resampler(Grid(days), 1, StreamType.TRADE)
+    resampler = Resampler(Grid(days), StreamType.TRADE, 1)
     made = np.concatenate(_push_in_cuts(resampler, rows, cuts, [0, 1, 3], True))
     assert _plain(made) == _reference_trades(days, rows)
+
+
+def _reference_day(days: Any, number: int, rows: Items) -> list[float] | None:
+    """OHLCV of a day's regular minutes, then the minutes that are there."""
+    parts = days[number].regular_parts
+    bars, minutes = [], []
+    for row in rows:
+        start = int(row["release_ns"]) - MINUTE_NS
+        within = [p.start_ns <= start < p.end_ns for p in parts]
+        if any(within) and not int(row["flags"]) & Flag.POST_CLOSE:
+            earlier = sum(p.end_ns - p.start_ns for p in parts[: within.index(True)])
+            minutes.append((earlier + start - parts[within.index(True)].start_ns) // MINUTE_NS)
+            bars.append([float(v) for v in row["v"]])
+    if not bars:
+        return None
+    volume = 0.0
+    for bar in bars:
+        volume += bar[4]
+    return [
+        bars[0][0], max(b[1] for b in bars), min(b[2] for b in bars), bars[-1][3], volume, *minutes
+    ]  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data(), st.sampled_from(list(CASES)))
+def test_many_symbols_days_and_intervals_in_one_pass(data: st.DataObject, case: str) -> None:
+    """However they are cut, and whoever is in the same pass: bars, and the days' records."""
+    days = _days(case)
+    names = ("A", "B", "C")
+    rows = {name: data.draw(_minute_rows(case)) for name in names}
+    for number, name in enumerate(names):
+        rows[name]["symbol"] = number
+    intervals = data.draw(st.sampled_from([(), (5,), (5, 15), (7, 60, 240)]))
+    book = DayBook(days, names, {}, [True] * len(names))
+    resampler = Resampler(book.grid, StreamType.BAR, *intervals)
+    made: dict[tuple[str, int], list[Items]] = {(n, i): [] for n in names for i in intervals}
+    at = dict.fromkeys(names, 0)
+    while any(at[name] < len(rows[name]) for name in names):
+        who = data.draw(st.lists(st.sampled_from(names), unique=True, min_size=1))
+        taken = {name: rows[name][at[name] :][: data.draw(st.integers(0, 60))] for name in who}
+        at |= {name: at[name] + len(taken[name]) for name in who}
+        _push(resampler, book, taken, {n: _complete_through(rows[n], at[n]) for n in who}, made)
+    _push(resampler, book, {n: rows[n][:0] for n in names}, dict.fromkeys(names, END_NS), made)
+    for (name, interval), bars in made.items():
+        found = np.concatenate(bars)
+        assert _plain(found) == _reference_bars(days, rows[name], interval)
+        assert (found["symbol"] == names.index(name)).all()
+    for day in range(len(days)):
+        book.close_day(day)
+        for number, name in enumerate(names):
+            record, wanted = book.symbol_day(day, number), _reference_day(days, day, rows[name])
+            assert record[:5] == (tuple(wanted[:5]) if wanted else (None,) * 5)
+            assert record.coverage is not None
+            due = (days[day].regular_minutes() - days[day].open_ns) // MINUTE_NS
+            missing = {m for g in record.coverage.gaps for m in _minutes(g, days[day].open_ns)}
+            there = [i for i, minute in enumerate(due.tolist()) if minute not in missing]
+            assert there == (wanted[5:] if wanted else [])
+
+
+def _minutes(gap: Gap, open_ns: int) -> range:
+    return range((gap.start_ns - open_ns) // MINUTE_NS, (gap.end_ns - open_ns) // MINUTE_NS)
+
+
+def _complete_through(rows: Items, at: int) -> int:
+    return int(rows["release_ns"][at]) - 1 if at < len(rows) else END_NS
+
+
+def _push(
+    resampler: Resampler, book: DayBook, rows: dict[str, Items], through: dict[str, int],
+    made: dict[tuple[str, int], list[Items]],
+) -> None:  # fmt: skip
+    laid, bars = resampler.push_all([(name, rows[name], through[name]) for name in rows])
+    book.add_bars(laid)
+    for interval, by_symbol in zip(resampler.intervals_min, bars, strict=True):
+        for name, items in zip(rows, by_symbol, strict=True):
+            made[name, interval].append(items)
 
 
 def _at(text: str) -> int:
@@ -211,8 +289,8 @@ def test_the_last_bucket_of_a_morning_is_short_and_lunch_is_not_crossed() -> Non
     days = _days("lunch, morning only")
     morning = days[0].parts[0]
     starts = np.arange(morning.start_ns, morning.end_ns, MINUTE_NS)
-    resampler = Resampler(Grid(days), 40, StreamType.BAR)
-    made = resampler.push(bar_items((starts + MINUTE_NS).tolist()), END_NS)
+    resampler = Resampler(Grid(days), StreamType.BAR, 40)
+    (made,) = resampler.push(bar_items((starts + MINUTE_NS).tolist()), END_NS)
     assert (morning.end_ns - morning.start_ns) // MINUTE_NS == 150
     assert made["v"][:, 6].tolist() == [40, 40, 40, 30]
     short = Flag.COMPLETE | Flag.PARTIAL
@@ -223,12 +301,14 @@ def test_the_last_bucket_of_a_morning_is_short_and_lunch_is_not_crossed() -> Non
 def test_a_bucket_waits_until_its_stream_is_complete_through_its_end() -> None:
     days = _days("regular, half day")
     open_ns = days[0].open_ns
-    resampler = Resampler(Grid(days), 5, StreamType.BAR)
+    resampler = Resampler(Grid(days), StreamType.BAR, 5)
     rows = bar_items([open_ns + (i + 1) * MINUTE_NS for i in range(5)])
-    assert len(resampler.push(rows, open_ns + 5 * MINUTE_NS - 1)) == 0
-    (bar,) = resampler.push(rows[:0], open_ns + 5 * MINUTE_NS)
+    (made,) = resampler.push(rows, open_ns + 5 * MINUTE_NS - 1)
+    assert not len(made)
+    ((bar,),) = resampler.push(rows[:0], open_ns + 5 * MINUTE_NS)
     assert bar["v"][6] == 5.0
-    assert len(resampler.push(rows[:0], END_NS)) == 0
+    (made,) = resampler.push(rows[:0], END_NS)
+    assert not len(made)
 
 
 # -- as an async source --------------------------------------------------------------------

@@ -14,13 +14,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from app.calendar import TradingDay
-from app.day_table import Grid
 from app.feed.queues import BEFORE_ALL_NS
-from app.feed.resample import Resampler
+from app.feed.resample import Resampler, SymbolRows
 from app.feed.sources import END_NS
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.intake import AUCTION_GRACE_NS
-from app.model import Batch, Items, Stream, StreamType, join_items
+from app.model import Batch, Items, Stream, StreamType
 
 _AT_ONCE_ROWS = 16_384  # what a processor's cache holds of their columns
 
@@ -70,11 +69,10 @@ class DataUpkeepThread(Thread):
         self._place = {stream: i for i, stream in enumerate(sources)}
         self._through = np.full(len(sources), BEFORE_ALL_NS, np.int64)
         self._are_trades = np.array([s.type is StreamType.TRADE for s in sources], bool)
-        grid = Grid(days)
         self._without_bars = _without_bars(sources)
         self.derived_streams = derived_streams(sources, intervals)  # to be registered first
-        self._minutes = Resampler(grid, 1, StreamType.TRADE)
-        self._longer = {i: Resampler(grid, i, StreamType.BAR) for i in sorted(intervals)}
+        self._minutes = Resampler(book.grid, StreamType.TRADE, 1)
+        self._longer = Resampler(book.grid, StreamType.BAR, *sorted(intervals))
 
     def offer(self, work: Iterable[Work]) -> None:
         """Hand over what there is to do; any thread, in order for each stream."""
@@ -119,8 +117,8 @@ class DataUpkeepThread(Thread):
         self._close_days()
 
     def _do(self, works: Sequence[Work]) -> None:
-        bars: list[tuple[str, Items, int]] = []
-        trades: list[tuple[str, Items, int]] = []
+        bars: list[SymbolRows] = []
+        trades: list[SymbolRows] = []
         for stream, items, auctions, through_ns in works:
             if len(auctions):
                 number = self._number[stream.symbol]
@@ -129,12 +127,15 @@ class DataUpkeepThread(Thread):
                 bars.append((stream.symbol, items, through_ns))
             elif stream.type is StreamType.TRADE and stream.symbol in self._without_bars:
                 trades.append((stream.symbol, items, through_ns))
-        made = list(_batches(trades, 1, self._minutes)) if trades else []
-        bars += [(one.stream.symbol, one.items, one.complete_through_ns) for one in made]
+        made: list[Batch] = []
+        if trades:
+            _, minutes = self._minutes.push_all(trades)
+            made += _batches(trades, self._minutes, minutes)
+            bars += [(one.stream.symbol, one.items, one.complete_through_ns) for one in made]
         if bars:
-            self._book.add_bars(join_items([items for _, items, _ in bars]))
-            for interval, resampler in self._longer.items():
-                made += _batches(bars, interval, resampler)
+            rows, longer = self._longer.push_all(bars)
+            self._book.add_bars(rows)
+            made += _batches(bars, self._longer, longer)
         self._target.offer_derived(made)
         for work in works:
             self._through[self._place[work.stream]] = work.through_ns
@@ -170,8 +171,9 @@ def _without_bars(sources: Sequence[Stream]) -> set[str]:
 
 
 def _batches(
-    rows: Sequence[tuple[str, Items, int]], interval: int, resampler: Resampler
+    rows: Sequence[SymbolRows], resampler: Resampler, made: Sequence[Sequence[Items]]
 ) -> Iterator[Batch]:
-    """The bars made of each symbol's rows, and how far they are complete."""
-    for (symbol, _, through_ns), made in zip(rows, resampler.push_all(rows), strict=True):
-        yield Batch(Stream(symbol, StreamType.BAR, interval), made, through_ns)
+    """The bars made of each symbol's rows, by interval, and how far they are complete."""
+    for minutes, bars in zip(resampler.intervals_min, made, strict=True):
+        for (symbol, _, through_ns), items in zip(rows, bars, strict=True):
+            yield Batch(Stream(symbol, StreamType.BAR, minutes), items, through_ns)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.managers.data_manager.day_book import add_prices, lasts_of
+from app.managers.data_manager.day_book import add_prices
 from app.managers.data_manager.gap_detection import minutes_due
 from app.managers.data_manager.session_data import SessionData, StreamColumns
 from app.managers.time_manager import TimeManager, View
@@ -24,6 +24,7 @@ from app.model import (
     copy_items,
     empty_items,
     join_items,
+    lengths_of,
     pick_items,
 )
 from app.times import MINUTE_NS
@@ -112,8 +113,9 @@ class DayBoard:
         begins[1:] = numbers[1:] != numbers[:-1]
         firsts = np.flatnonzero(begins)
         which = numbers[firsts]
-        self._ohlcv[which] = add_prices(self._ohlcv[which], items, firsts, np.cumsum(begins) - 1)
-        self._counts[which] += lasts_of(firsts, len(items)) - firsts + 1
+        values = np.ascontiguousarray(items["v"][:, :5].T)
+        self._ohlcv[which] = add_prices(self._ohlcv[which], values, firsts)
+        self._counts[which] += lengths_of(firsts, len(items))
         self._off_grid.update(numbers[starts % MINUTE_NS != 0].tolist())
 
     def _qualities(self, view: View) -> list[float | None]:

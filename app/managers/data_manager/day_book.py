@@ -14,8 +14,9 @@ import numpy as np
 
 from app.calendar import TradingDay
 from app.day_table import Grid
+from app.feed.grid_rows import GridRows
 from app.managers.data_manager.gap_detection import Coverage, expected_minutes, find_gaps
-from app.model import Floats, Ints, Items, pick_items
+from app.model import Floats, Ints, Items, lengths_of
 from app.times import MINUTE_NS
 
 _EPOCH = date(1970, 1, 1)
@@ -85,8 +86,8 @@ class DayBook:
         self._daily = daily
         self._with_bars = tuple(with_bars)
         self._ohlcv = np.full((len(days), len(symbols), 5), np.nan)
-        self._grid = grid = Grid(days, regular_only=True)
-        minutes = -((grid.start_ns - grid.end_ns) // MINUTE_NS)  # of each part
+        self.grid = grid = Grid(days)
+        minutes = np.where(grid.regular, -((grid.start_ns - grid.end_ns) // MINUTE_NS), 0)
         self._minutes = np.bincount(grid.day, minutes, len(days)).astype(np.int64).tolist()
         before = minutes.cumsum() - minutes
         first_parts = grid.day.searchsorted(grid.day, "left")
@@ -100,33 +101,36 @@ class DayBook:
             self._pages[day] = page
         return page
 
-    def add_bars(self, items: Items) -> None:
-        """Count 1m bars: each symbol's together, rising in time; only regular minutes matter."""
-        release = np.ascontiguousarray(items["release_ns"])
-        part, regular = self._grid.part_of(release - MINUTE_NS)
-        regular &= release <= self._days[-1].end_ns
-        if not regular.all():
-            items, release, part = pick_items(items, regular), release[regular], part[regular]
-        if not len(items):
+    def add_bars(self, rows: GridRows) -> None:
+        """Count 1m bars that came; only regular minutes matter."""
+        # A bar made of trades may be released after the session's end: nobody sees it.
+        counts = rows.fresh & (rows.starts_ns <= self._days[-1].end_ns - MINUTE_NS)
+        counts &= self.grid.regular.take(rows.part)
+        if not counts.any():
             return
-        day, symbol = self._grid.day[part], np.ascontiguousarray(items["symbol"])
-        begins = np.ones(len(items), bool)
-        begins[1:] = (day[1:] != day[:-1]) | (symbol[1:] != symbol[:-1])
-        firsts, group = np.flatnonzero(begins), np.cumsum(begins) - 1
-        days, symbols = day[firsts], symbol[firsts].astype(np.int64)
-        self._ohlcv[days, symbols] = add_prices(self._ohlcv[days, symbols], items, firsts, group)
-        self._mark(days, symbols, release - MINUTE_NS, part, firsts)
+        begins = rows.begins.copy()
+        begins[1:] |= counts[1:] != counts[:-1]
+        firsts = np.flatnonzero(begins)
+        day, of, wanted = self.grid.day[rows.part[firsts]], rows.of[firsts], counts[firsts]
+        runs = np.ones(len(firsts), bool)  # over the breaks of a day
+        runs[1:] = (day[1:] != day[:-1]) | (of[1:] != of[:-1]) | (wanted[1:] != wanted[:-1])
+        firsts, day, wanted = firsts[runs], day[runs], wanted[runs]
+        symbol = rows.symbols[of[runs]]
+        found = add_prices(self._ohlcv[day, symbol], rows.columns, firsts)
+        lasts = firsts + lengths_of(firsts, len(counts)) - 1
+        day, symbol, firsts, lasts = day[wanted], symbol[wanted], firsts[wanted], lasts[wanted]
+        self._ohlcv[day, symbol] = found[wanted]
+        self._mark(rows, day, symbol, firsts, lasts)
 
-    def _mark(self, days: Ints, symbols: Ints, starts: Ints, part: Ints, firsts: Ints) -> None:
+    def _mark(self, rows: GridRows, days: Ints, symbols: Ints, firsts: Ints, lasts: Ints) -> None:
         """Note which minutes are there: starts rise within a run, on the minute grid."""
 
-        def minute_of(rows: Any) -> Ints:
-            parts = part[rows]
-            into = starts[rows] - self._grid.start_ns[parts]
+        def minute_of(which: Any) -> Ints:
+            parts = rows.part[which]
+            into = rows.starts_ns[which] - self.grid.start_ns[parts]
             minutes: Ints = self._minutes_before[parts] + into // MINUTE_NS
             return minutes
 
-        lasts = lasts_of(firsts, len(starts))
         runs = zip(
             days.tolist(), symbols.tolist(), firsts.tolist(), lasts.tolist(),
             minute_of(firsts).tolist(), minute_of(lasts).tolist(), strict=True,
@@ -205,24 +209,23 @@ class DayBook:
         return page is not None and page.packed is not None
 
 
-def add_prices(rows: Floats, items: Items, firsts: Ints, group: Ints) -> Floats:
-    """OHLCV, a row a run, with a run of bars each added; bar i is of run ``group[i]``.
+def add_prices(rows: Floats, columns: Floats, firsts: Ints) -> Floats:
+    """OHLCV, a row a run, with a run of bars each added, of which ``firsts`` are the first.
 
-    Rows are NaN where nothing was added yet; ``firsts`` are the first bars of the runs.
+    Rows are NaN where nothing was added yet; ``columns`` are the bars' values, (columns, bars).
     """
-    values: Any = items["v"]
+    opened, high, low, closed, volume = columns[:5]
+    lengths = lengths_of(firsts, len(volume))
     fresh = np.isnan(rows[:, 0])
-    rows[fresh, :4], rows[fresh, 4] = values[firsts[fresh], :4], 0.0
-    high = np.maximum.reduceat(np.ascontiguousarray(values[:, 1]), firsts)
-    low = np.minimum.reduceat(np.ascontiguousarray(values[:, 2]), firsts)
-    rows[:, 1], rows[:, 2] = np.maximum(rows[:, 1], high), np.minimum(rows[:, 2], low)
-    rows[:, 3] = values[lasts_of(firsts, len(items)), 3]
+    begun = firsts[fresh]
+    for place, column in enumerate((opened, high, low, closed)):
+        rows[fresh, place] = column[begun]
+    rows[fresh, 4] = 0.0
+    rows[:, 1] = np.maximum(rows[:, 1], np.maximum.reduceat(high, firsts))
+    rows[:, 2] = np.minimum(rows[:, 2], np.minimum.reduceat(low, firsts))
+    rows[:, 3] = closed[firsts + lengths - 1]
     # Summed from left to right, from what was there: however the rows were cut into batches.
-    runs = np.concatenate([np.arange(len(rows)), group])
-    rows[:, 4] = np.bincount(runs, np.concatenate([rows[:, 4], values[:, 4]]))
+    numbers = np.arange(len(rows))
+    runs = np.concatenate([numbers, np.repeat(numbers, lengths)])
+    rows[:, 4] = np.bincount(runs, np.concatenate([rows[:, 4], volume]))
     return rows
-
-
-def lasts_of(firsts: Ints, count: int) -> Ints:
-    """The last row of each run of ``count`` rows in all."""
-    return np.append(firsts[1:], count) - 1

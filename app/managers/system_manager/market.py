@@ -206,9 +206,9 @@ class CatalogMarket:
         rows = pick_items(rows, grid.part_of(starts)[1])
         rows["symbol"] = symbol
         if source.type is StreamType.TRADE:
-            rows = Resampler(grid, 1, StreamType.TRADE).push(rows, _EVER_NS)
+            (rows,) = Resampler(grid, StreamType.TRADE, 1).push(rows, _EVER_NS)
         if interval_min > 1:
-            rows = Resampler(grid, interval_min, StreamType.BAR).push(rows, _EVER_NS)
+            (rows,) = Resampler(grid, StreamType.BAR, interval_min).push(rows, _EVER_NS)
         return rows
 
 
