@@ -115,6 +115,7 @@ class Digest:
         self._day = blake3()
         self._day_words = blake3()
         self._known_link: bytes | None = None  # until something is added
+        self._known_text = ""  # of that link
 
     def add(self, items: Items) -> None:
         """Hash delivered items (C-contiguous), and the words they are the first to use."""
@@ -134,7 +135,9 @@ class Digest:
 
     def text(self) -> str:
         """``td1:`` and the hex of the chain, the running day in it as far as it was delivered."""
-        return f"{DIGEST_VERSION}:{self._link().hex()}"
+        if self._known_link is None:
+            self._known_text = f"{DIGEST_VERSION}:{self._link().hex()}"
+        return self._known_text
 
     def _link(self) -> bytes:
         link = self._known_link

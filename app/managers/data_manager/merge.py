@@ -21,27 +21,35 @@ class Chunk:
     """Merged items that wait for their time; ``at`` is the next undelivered slice."""
 
     def __init__(self, items: Items) -> None:
-        release = items["release_ns"]
+        release = np.ascontiguousarray(items["release_ns"])
         self.items = items
         edges = np.flatnonzero(release[1:] != release[:-1]) + 1
         self.bounds: Ints = np.concatenate(([0], edges, [len(items)])) if len(items) else edges
-        self.times_ns: Ints = np.ascontiguousarray(release[self.bounds[:-1]])
+        self.times_ns: Ints = release[self.bounds[:-1]]
         self.block = Block(self.times_ns, self.bounds, items)
         self.at = 0
+        # Single values are read and searched here: numpy's own cost ten times as much, and a
+        # search of its gives the interpreter lock away.
+        self._times, self._bounds = self.times_ns.data, self.bounds.data
 
     @property
     def next_ns(self) -> int | None:
         """Release time of the next undelivered slice, None after the last."""
-        return int(self.times_ns[self.at]) if self.at < len(self.times_ns) else None
+        return self._times[self.at] if self.at < len(self._times) else None
+
+    def span(self, end: int) -> tuple[int, int, int, int]:
+        """Of the slices from the next one to ``end``: first and last time, rows [low, high)."""
+        times, bounds = self._times, self._bounds
+        return times[self.at], times[end - 1], bounds[self.at], bounds[end]
 
     def upto(self, limit_ns: int, most_rows: int | None, most_slices: int | None) -> int:
         """The slice before which a window must end; at least one slice is in it."""
-        end = bisect_right(self.times_ns, limit_ns)  # numpy's own gives the interpreter lock away
+        end = bisect_right(self._times, limit_ns, self.at)
         if most_slices is not None:
             end = min(end, self.at + most_slices)
         if most_rows is not None:
-            first = int(self.bounds[self.at])
-            fits = bisect_right(self.bounds, first + most_rows) - 1
+            first = self._bounds[self.at]
+            fits = bisect_right(self._bounds, first + most_rows, self.at) - 1
             end = min(end, max(fits, self.at + 1))
         return end
 
@@ -52,7 +60,7 @@ class Chunk:
 
     def rest(self, at: int) -> Items:
         """The items of a slice and all after it."""
-        return self.items[int(self.bounds[at]) :] if at < len(self.times_ns) else _NONE
+        return self.items[self._bounds[at] :] if at < len(self.times_ns) else _NONE
 
 
 _NONE = empty_items()
@@ -150,10 +158,13 @@ class Merger:
     @property
     def horizon_ns(self) -> int:
         """How far all streams are complete."""
-        self._arrange()
-        if self._horizon_ns is None:
-            self._horizon_ns = int(self._through.min()) if len(self._through) else END_NS
-        return self._horizon_ns
+        if not self._arranged:
+            self._arrange()
+        horizon_ns = self._horizon_ns
+        if horizon_ns is None:
+            horizon_ns = int(self._through.min()) if len(self._through) else END_NS
+            self._horizon_ns = horizon_ns
+        return horizon_ns
 
     @property
     def source_horizon_ns(self) -> int:

@@ -138,7 +138,7 @@ class Player:
             self.rolls_ready >= self._roll_needed(view.day + 1),
             view.day + 1 == len(self._time.days) and not self._feeding.all_read,
             self._timed_ns,
-            self._roll_ns(),
+            self._roll_ns() if self._control.day_over else BEFORE_ALL_NS,
         )
         step = self._control.step
         by_bar = step is not None and step.goal is None and step.unit is Unit.BAR
@@ -262,21 +262,21 @@ class Player:
         elif step is not None and step.unit is Unit.SLICE:
             most = step.count
         end = self.delivery.cut(chunk, chunk.upto(limit_ns, self._window_rows(), most))
-        low, bounds = int(chunk.bounds[chunk.at]), chunk.bounds[chunk.at : end + 1]
-        items = chunk.items[low : int(bounds[-1])]
-        times_ns = chunk.times_ns[chunk.at : end]
+        first_ns, last_ns, low, high = chunk.span(end)
+        items, times_ns = chunk.items[low:high], chunk.times_ns[chunk.at : end]
+        bounds = chunk.bounds[chunk.at : end + 1] - low
         window = Window(
-            view.epoch, view.day, view.seq + 1, times_ns, bounds - low, items, chunk.block, chunk.at
+            view.epoch, view.day, view.seq + 1, times_ns, bounds, items, chunk.block, chunk.at
         )
-        if times_ns[0] <= view.now_ns:
-            raise AssertionError(f"a slice of {times_ns[0]} ns came behind now, {view.now_ns} ns")
+        if first_ns <= view.now_ns:
+            raise AssertionError(f"a slice of {first_ns} ns came behind now, {view.now_ns} ns")
         self._digest.add(items)
         if self.worker is not None:
             self.worker.on_window(window)
         with self._changed:
             self.items_delivered += len(items)
             chunk.at = end
-            self._commit(int(times_ns[-1]), seq=window.last_seq)
+            self._commit(last_ns, seq=window.last_seq)
         self.delivery.window(window, self._time.view)
         if most is not None and step is not None and step.goal is None:
             self._count_step(len(times_ns))
