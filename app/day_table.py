@@ -77,15 +77,16 @@ class Grid:
     """The parts of the days and their buckets of ``interval_min`` minutes."""
 
     def __init__(self, days: Sequence[TradingDay], regular_only: bool = False) -> None:
-        parts = [
-            (part, number)
-            for number, day in enumerate(days)
-            for part in (day.regular_parts if regular_only else day.parts)
-        ]
-        self.start_ns = _column(part.start_ns for part, _ in parts)
-        self.end_ns = _column(part.end_ns for part, _ in parts)
-        self.day = _column(number for _, number in parts)
-        self.regular = np.array([part.name not in OUTER_PARTS for part, _ in parts], bool)
+        names, starts, ends, numbers = [], [], [], []
+        for number, day in enumerate(days):
+            for name, start_ns, end_ns in day.regular_parts if regular_only else day.parts:
+                names.append(name)
+                starts.append(start_ns)
+                ends.append(end_ns)
+                numbers.append(number)
+        self.start_ns, self.end_ns = np.array(starts, np.int64), np.array(ends, np.int64)
+        self.day = np.array(numbers, np.int64)
+        self.regular = np.array([name not in OUTER_PARTS for name in names], bool)
 
     def part_of(self, starts_ns: Ints) -> tuple[Ints, Any]:
         """The part in which each start lies, and whether it lies in one at all."""

@@ -20,7 +20,7 @@ from app.model import (
     Ints,
     Items,
     StreamType,
-    empty_items,
+    make_items,
 )
 from app.times import MINUTE_NS
 
@@ -141,40 +141,28 @@ def table_items(dataset: str, table: pa.Table, words: Dictionary) -> tuple[Items
 
     Rows that cannot be right are kept and marked (no time, NaN): the intake counts them.
     """
-    items = empty_items(table.num_rows)
-    values: Any = items["v"]
     times = column_times(table.column("ts"))
     if dataset == "bars_1m":
-        times = np.where(times == NO_TIME_NS, times, times + MINUTE_NS)
-    items["release_ns"] = times
-    if dataset == "bars_1m":
-        _fill_bars(table, items, values)
+        items = _bars(table, times)
     elif dataset == "trades":
-        _fill_trades(table, items, values, words)
+        items = _trades(table, times, words)
     else:
-        _fill_quotes(table, items, values, words)
+        items = _quotes(table, times, words)
     sequence = table.column("sequence") if "sequence" in table.column_names else None
     return items, None if sequence is None else _sequence(sequence)
 
 
-def _fill_bars(table: pa.Table, items: Items, values: Any) -> None:
-    items["stream"] = 1
-    items["flags"] = Flag.COMPLETE
-    for place, name in enumerate(("open", "high", "low", "close", "volume")):
-        values[:, place] = _numbers(table.column(name))
-    values[:, 5] = _numbers(table.column("vwap")) if "vwap" in table.column_names else np.nan
-    values[:, 6] = 1.0
+def _bars(table: pa.Table, times: Ints) -> Items:
+    release = np.where(times == NO_TIME_NS, times, times + MINUTE_NS)
+    prices = [_numbers(table.column(n)) for n in ("open", "high", "low", "close", "volume")]
+    vwap = _numbers(table.column("vwap")) if "vwap" in table.column_names else np.nan
+    return make_items(1, release, Flag.COMPLETE, *prices, vwap, 1.0)
 
 
-def _fill_trades(table: pa.Table, items: Items, values: Any, words: Dictionary) -> None:
-    items["stream"] = TRADE_CODE
-    values[:, 0] = _numbers(table.column("price"))
-    values[:, 1] = _numbers(table.column("size"))
-    values[:, 2] = _codes(table, "exchange", words)
-    values[:, 3] = _codes(table, "conditions", words)
+def _trades(table: pa.Table, times: Ints, words: Dictionary) -> Items:
     names = table.column_names
-    bad = np.zeros(len(items), bool)
-    suspicious = np.zeros(len(items), bool)
+    bad = np.zeros(len(times), bool)
+    suspicious = np.zeros(len(times), bool)
     if "suspicious" in names:
         suspicious = _truths(table.column("suspicious"), bad)
     flags = np.where(suspicious, np.uint16(Flag.SUSPICIOUS), np.uint16(0))
@@ -190,16 +178,17 @@ def _fill_trades(table: pa.Table, items: Items, values: Any, words: Dictionary) 
         for text, flag in (("open", Flag.AUCTION_OPEN), ("close", Flag.AUCTION_CLOSE)):
             is_it = pc.fill_null(pc.equal(auction, text), False).to_numpy()
             flags |= np.where(is_it, np.uint16(flag), np.uint16(0))
-    items["flags"] = flags
-    values[bad, 0] = np.nan
+    numbers = [_numbers(table.column(name)) for name in ("price", "size")]
+    texts = [_codes(table, name, words) for name in ("exchange", "conditions")]
+    items = make_items(TRADE_CODE, times, flags, *numbers, *texts)
+    items["v"][bad, 0] = np.nan
+    return items
 
 
-def _fill_quotes(table: pa.Table, items: Items, values: Any, words: Dictionary) -> None:
-    items["stream"] = QUOTE_CODE
-    for place, name in enumerate(("bid", "bid_size", "ask", "ask_size")):
-        values[:, place] = _numbers(table.column(name))
-    values[:, 4] = _codes(table, "exchange", words)
-    values[:, 5] = _codes(table, "side", words)
+def _quotes(table: pa.Table, times: Ints, words: Dictionary) -> Items:
+    numbers = [_numbers(table.column(name)) for name in ("bid", "bid_size", "ask", "ask_size")]
+    texts = [_codes(table, name, words) for name in ("exchange", "side")]
+    return make_items(QUOTE_CODE, times, 0, *numbers, *texts)
 
 
 def column_times(column: pa.ChunkedArray) -> Ints:
