@@ -139,7 +139,9 @@ class TradingCalendar:
         """The session with this number."""
         if not 0 <= index < len(self._dates):
             raise RangeError(f"calendar {self.name} has no session number {index}")
-        return self._day(index, self._close_end(index - 1) if index else None)
+        # Only a day of all hours begins where the last one ends.
+        follows = index > 0 and self.hours is Hours.ALL
+        return self._day(index, self._close_end(index - 1) if follows else None)
 
     def end_before(self, day: date) -> int:
         """Where the session before a day ends; items released by then are that session's."""
@@ -181,8 +183,8 @@ class TradingCalendar:
         open_ns, close_ns = self._opens[index], self._closes[index]
         first_ns, hours_end_ns = self._hours_of(index)
         midnight_ns = self._local_ns(day + timedelta(days=1), time(0))
-        if self.hours is Hours.ALL:
-            first_ns = previous_end_ns if previous_end_ns is not None else first_ns
+        if previous_end_ns is not None:
+            first_ns = previous_end_ns
         breaks = self._breaks(index)
         edges = [open_ns, *(t for pair in breaks for t in pair), close_ns]
         names = ["morning", "afternoon"] if breaks else ["regular"]

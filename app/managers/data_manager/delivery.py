@@ -81,6 +81,8 @@ class Delivery:
         return remove
 
     def window_rows(self) -> int | None:
+        if not self.consumers:
+            return None
         bounds = [n for c in self.consumers if (n := c.window_rows()) is not None]
         return min(bounds, default=None)
 
@@ -92,6 +94,8 @@ class Delivery:
 
     def held_s(self) -> float | None:
         """Seconds after which to ask again, None when nobody holds the clock."""
+        if not self.consumers:
+            return None
         holds = [s for c in self.consumers if (s := c.holding()) is not None]
         return min(holds, default=None)
 
