@@ -178,7 +178,7 @@ class Hub:
 
     def _deliver(self, window: Window) -> Iterator[None]:
         self._ring.append(window)
-        self._conflation.update(window)
+        yield from self._conflation.update(window)
         if not self.gate.lossless:
             return
         for number, piece in enumerate(pieces(window)):

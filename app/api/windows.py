@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 
@@ -28,7 +29,8 @@ def pieces(window: Window, rows: int = PIECE_ROWS) -> Iterator[Window]:
         return
     first = 0
     while first < slices:
-        last = int(np.searchsorted(bounds, bounds[first] + rows, "right")) - 1
+        # numpy's own search gives the interpreter lock away
+        last = bisect_right(bounds, int(bounds[first]) + rows, first) - 1
         last = max(last, first + 1)
         yield window.part(first, last)
         first = last

@@ -56,7 +56,7 @@ def test_what_was_released_and_the_newest_row_are_as_visible_shows_them(
     since = max(now - span, last - kept)
     released = [
         int(t)
-        for part in columns.released(np.array([since, max(since, now)]))
+        for part in columns.released(since, max(since, now))
         for t in part["release_ns"]
     ]
     newest = columns.newest(now, last - kept)

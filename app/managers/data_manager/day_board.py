@@ -54,6 +54,7 @@ class DayBoard:
         self._columns: list[StreamColumns | None] = []
         self._bars = empty_items()
         self._there = np.empty(0, bool)
+        self._looked_back = False
         self._ohlcv = np.empty((0, 5))
         self._counts = np.empty(0, np.int64)
         self._off_grid: set[int] = set()
@@ -65,6 +66,7 @@ class DayBoard:
             self._begin(view)
         self._state = None  # until all of it is added
         self._add(view)
+        self._look_back(view)
         # Before the first view look-back is still being loaded: it is looked at again.
         self._state, self._seen_ns = (state if view.digest else None), view.now_ns
         return Newest(
@@ -76,23 +78,29 @@ class DayBoard:
         count = len(self._symbols)
         self._columns = [self._data.columns(stream) for stream in self._streams]
         self._bars, self._there = empty_items(count), np.zeros(count, bool)
-        for number, stream in enumerate(self._streams):
-            bar = self._data.newest(stream, view)
-            if bar is not None:
-                copy_items(self._bars[number : number + 1], bar)
-                self._there[number] = True
+        self._looked_back = False
         self._ohlcv = np.full((count, 5), np.nan)
         self._counts = np.zeros(count, np.int64)
         self._off_grid = set()
         self._seen_ns = self._time.span_ns(view.day)[0]
 
+    def _look_back(self, view: View) -> None:
+        """The bars of earlier days, once a day: of symbols that have none of it."""
+        if self._looked_back:
+            return
+        for number in np.flatnonzero(~self._there).tolist():
+            bar = self._data.newest(self._streams[number], view)
+            if bar is not None:
+                copy_items(self._bars[number : number + 1], bar)
+                self._there[number] = True
+        self._looked_back = True
+
     def _add(self, view: View) -> None:
-        bounds_ns = np.array([self._seen_ns, view.now_ns])
         parts: list[Items] = []
         numbers_of_parts: list[int] = []
         for number, columns in enumerate(self._columns):
             if columns is not None:
-                for items in columns.released(bounds_ns):
+                for items in columns.released(self._seen_ns, view.now_ns):
                     parts.append(items)
                     numbers_of_parts.append(number)
         if not parts:

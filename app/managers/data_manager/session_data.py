@@ -6,6 +6,7 @@ committed view and sees exactly the rows released at or before its ``now_ns``.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Mapping, Sequence
 from threading import Lock
@@ -66,13 +67,12 @@ def read_rows(rows: Items | LateRows) -> Items:
 
 
 class _Part:
-    """Rows as they came; their times are put in one piece for whoever searches them."""
+    """Rows as they came."""
 
-    __slots__ = ("_release_ns", "_rows")
+    __slots__ = ("_rows",)
 
     def __init__(self, rows: Items | LateRows) -> None:
         self._rows = rows
-        self._release_ns: Ints | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -81,12 +81,6 @@ class _Part:
     def items(self) -> Items:
         self._rows = found = read_rows(self._rows)
         return found
-
-    @property
-    def release_ns(self) -> Ints:
-        if self._release_ns is None:
-            self._release_ns = np.ascontiguousarray(self.items["release_ns"])
-        return self._release_ns
 
     @property
     def last_ns(self) -> int:
@@ -100,7 +94,8 @@ class StreamColumns:
     """The rows of one stream, rising in time. One writer; any readers.
 
     What is appended waits as it came, and is made one array when somebody reads many: at speed 0
-    most days are gone before anybody does. Rows given are never written again.
+    most days are gone before anybody does. Rows given are never written again. Times are looked up
+    without numpy, which would give the interpreter lock away at each.
     """
 
     def __init__(self, keep_rows: int | None = None) -> None:
@@ -142,7 +137,7 @@ class StreamColumns:
         """Times and rows, oldest first, not joined."""
         with self._joining:
             release, items, low, high = self._rows
-            fresh = [(part.release_ns, part.items) for part in self._fresh]
+            fresh = [(items["release_ns"], items) for items in (p.items for p in self._fresh)]
         return [(release[low:high], items[low:high]), *fresh] if high > low else fresh
 
     def _add(self, items: Items, keep_from_ns: int, now_ns: int) -> None:
@@ -173,21 +168,22 @@ class StreamColumns:
     def visible(self, now_ns: int, from_ns: int) -> Items:
         """Rows released in [from_ns, now_ns], oldest first; a view, never written again."""
         release, items, low, high = self._joined()
-        known = release[low:high]
-        first = int(known.searchsorted(from_ns, "left"))
-        last = int(known.searchsorted(now_ns, "right"))
+        known = release[low:high].data
+        first, last = bisect_left(known, from_ns), bisect_right(known, now_ns)
         if self._keep_rows is not None:
             first = max(first, last - self._keep_rows)
         shown: Items = items[low + first : low + last]
         shown.flags.writeable = False
         return shown
 
-    def released(self, bounds_ns: Ints) -> list[Items]:
-        """Rows released after the first of two times and not after the second, of a stream that
-        keeps them; in parts that have some."""
+    def released(self, after_ns: int, until_ns: int) -> list[Items]:
+        """Rows released after one time and not after another, of a stream that keeps them; in
+        parts that have some."""
         found = []
         for release, items in self._parts():
-            first, last = release.searchsorted(bounds_ns, "right").tolist()
+            known = release.data
+            first = bisect_right(known, after_ns)
+            last = bisect_right(known, until_ns, first)
             if first < last:
                 found.append(items[first:last])
             if last < len(items):
@@ -197,7 +193,7 @@ class StreamColumns:
     def newest(self, now_ns: int, from_ns: int) -> Items | None:
         """The last row that ``visible`` shows; None for none."""
         for release, items in reversed(self._parts()):
-            last = int(release.searchsorted(now_ns, "right"))
+            last = bisect_right(release.data, now_ns)
             if last:
                 return items[last - 1 : last] if release[last - 1] >= from_ns else None
         return None
