@@ -26,6 +26,7 @@ from app.api.deck import add_deck
 from app.api.documents import DESCRIPTION
 from app.api.headers import SecurityHeaders
 from app.api.page import add_page
+from app.api.precedence import Precedence
 from app.api.requests import BodyLimit, StrictRoute
 from app.api.routes_data import add_data_routes, add_item_routes
 from app.api.routes_runs import add_run_reading_routes, add_run_routes
@@ -75,6 +76,7 @@ def create_app(settings: Settings, manager: SystemManager) -> FastAPI:
         docs_url=None,  # the framework's pages load scripts from other hosts
         redoc_url=None,
         middleware=[
+            Middleware(Precedence, way=manager.right_of_way),
             Middleware(Gate, key=services.key, local=is_loopback(settings.tapedeck_host)),
             Middleware(BodyLimit, limit=settings.http_max_body_bytes),
         ],

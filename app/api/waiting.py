@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 
+from app.api.precedence import waiting
+
 if TYPE_CHECKING:
     from app.managers.system_manager import ReplaySession
     from app.managers.time_manager import View
@@ -80,7 +82,8 @@ class LongPolls:
         self._look()  # a commit before the listener stood would be missed
         gone = asyncio.ensure_future(_until_disconnected(request))
         try:
-            await asyncio.wait({future, gone}, timeout=wait_s, return_when="FIRST_COMPLETED")
+            with waiting(request):
+                await asyncio.wait({future, gone}, timeout=wait_s, return_when="FIRST_COMPLETED")
         finally:
             gone.cancel()
             self._waiting.pop(future, None)

@@ -15,6 +15,7 @@ from app.calendar import Hours, TradingCalendar
 from app.day_table import Grid
 from app.errors import StateError
 from app.managers.data_manager.commands import Outcome
+from app.managers.right_of_way import RightOfWay
 from app.managers.system_manager import SessionStatus, State
 from app.managers.system_manager.answers import Answer, Progress, Summary, SymbolSummary
 from app.managers.time_manager import View
@@ -217,6 +218,7 @@ class FakeManager:
 
     def __init__(self) -> None:
         self.session: FakeSession | None = None
+        self.right_of_way = RightOfWay()
         self._callbacks: list[Callable[[Any], None]] = []
         self._count = 0
 

@@ -9,7 +9,7 @@ clock thread (``BacktestClockWorker``, at speed > 0) moves now between slices.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Condition, Lock, Thread, current_thread
 from typing import Any
 
@@ -71,6 +71,7 @@ class BacktestStreamCoordinator(Feeding, Commanded):
         start_paused: bool = False,
         numbers: Iterator[int] | None = None,
         merger: Merger | None = None,
+        give_way: Callable[[], None] | None = None,
     ) -> None:
         with _live_lock:
             if _live:
@@ -97,6 +98,7 @@ class BacktestStreamCoordinator(Feeding, Commanded):
             look_back,
         )
         self._at_end: Ending | None = None
+        self._give_way = give_way  # to others, between two moves
         self._start_paused = start_paused
         self._stopping = False
         self.window_wait = WindowWait(
@@ -303,6 +305,8 @@ class BacktestStreamCoordinator(Feeding, Commanded):
 
     def _advance(self) -> bool:
         """One move. False when the last day is over."""
+        if self._give_way is not None and not self._clock.speed:  # else the next slice has its time
+            self._give_way()
         self._player.fetch_when_empty()
         self._apply_commands()
         with self._changed:

@@ -14,6 +14,7 @@ from app.managers.data_manager.data_feed_loop import READERS, DataFeedLoop
 from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.session_data import SessionData
+from app.managers.right_of_way import GiveWay, GivingPool, RightOfWay
 from app.managers.system_manager.branch import Branch
 from app.managers.system_manager.config import ResolvedConfig, SessionDefaults
 from app.managers.system_manager.market import corporate_actions, stream_dates
@@ -47,11 +48,12 @@ class SessionBuilder:
 
     def __init__(
         self, config: ResolvedConfig, defaults: SessionDefaults, catalog: Catalog,
-        plan: TradingPlan | None, wall: Wall | None, before_upkeep: Callable[[], None] | None,
+        plan: TradingPlan | None, wall: Wall | None, way: RightOfWay,
+        before_upkeep: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self.config = config
         self._defaults, self._catalog, self._plan = defaults, catalog, plan
-        self._wall, self._before_upkeep = wall, before_upkeep
+        self._wall, self._way, self._before_upkeep = wall, way, before_upkeep
         self._numbers: Iterator[int] = itertools.count(1)  # of commands
         actions = corporate_actions(catalog, config.symbols, config.days[-1].date)
         self._known = _Known(
@@ -69,7 +71,7 @@ class SessionBuilder:
         """An execution from the session's start; StateError while another one is live."""
         config, defaults, prepared = self.config, self._defaults, self._prepared
         words = Dictionary(() if prepared is None else prepared.words)
-        pool = ThreadPoolExecutor(READERS, thread_name_prefix="CatalogReader")
+        pool = GivingPool(READERS, "CatalogReader", self._way)
         time_manager = TimeManager(config.days, config.first_day, start.epoch)
         data = SessionData(time_manager, config.symbols, config.history_days, defaults.tick_rows)
         sources = open_sources(config, defaults, self._catalog, words, pool)
@@ -77,7 +79,7 @@ class SessionBuilder:
             time_manager, data, speed=start.speed, look_back_ns=config.look_back_ns,
             counted_from_ns=config.counted_from_ns, words=words, queue_rows=defaults.buffer_rows,
             wall=self._wall, start_paused=start.paused, numbers=self._numbers,
-            merger=None if prepared is None else prepared.merger(),
+            merger=None if prepared is None else prepared.merger(), give_way=GiveWay(self._way),
         )  # fmt: skip
         try:
             return self._wire(sources, pool, coordinator, time_manager, data)
@@ -102,7 +104,7 @@ class SessionBuilder:
             )
         upkeep = DataUpkeepThread(
             coordinator, config.days, config.streams, config.derived_intervals, book,
-            config.symbols, self._before_upkeep,
+            config.symbols, self._before_upkeep or GiveWay(self._way),
         )  # fmt: skip
         coordinator.attach_upkeep(upkeep)
         return DataFeedLoop(coordinator, sources, pool)

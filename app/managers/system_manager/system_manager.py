@@ -15,6 +15,7 @@ from app.catalog.location import redact_uri
 from app.catalog.store import Catalog
 from app.errors import CatalogError, StateError
 from app.managers.lifecycle import State
+from app.managers.right_of_way import RightOfWay
 from app.managers.system_manager.building import SessionBuilder, Start
 from app.managers.system_manager.candles import Candles
 from app.managers.system_manager.config import (
@@ -55,6 +56,7 @@ class SystemManager:
         before_upkeep: Callable[[], None] | None = None,
     ) -> None:
         self.session: ReplaySession | None = None
+        self.right_of_way = RightOfWay()  # of who is answered while a session plays
         self._uri = catalog_uri
         self.defaults = defaults
         self._cache_dir = cache_dir
@@ -189,8 +191,9 @@ class SystemManager:
         record: SessionRecord | None,
     ) -> ReplaySession:  # fmt: skip
         builder = SessionBuilder(
-            config, self.defaults, catalog, plan, self._wall, self._before_upkeep
-        )
+            config, self.defaults, catalog, plan, self._wall, self.right_of_way,
+            self._before_upkeep,
+        )  # fmt: skip
         branch = builder.build(Start(1, config.speed, config.start_paused))
         number = next(self._numbers)
         chairs = None if plan is None else plan.chairs
