@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event, local
+from threading import Event, Lock
 from typing import ParamSpec, TypeVar
 
 MOST_S = 0.1  # that a thread stands aside at once
+LEAST_S = 0.002  # less is not worth the stop
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -49,39 +50,51 @@ class RightOfWay:
 
 
 class GiveWay:
-    """One thread's stops between two pieces of its work.
+    """Where the threads of one session stop between two pieces of their work. Thread-safe.
 
-    However many call, it goes on for at least half of the time: it stands aside no longer than it
-    went on since, of which ``MOST_S`` are saved up at most.
+    They stand aside together. However many call, they go on for at least half of the time: they
+    stand aside no longer than they went on before, of which ``MOST_S`` are saved up at most.
     """
 
     def __init__(self, way: RightOfWay, now_s: Callable[[], float] = time.monotonic) -> None:
         self._way, self._now_s = way, now_s
-        self._saved_s, self._since_s = MOST_S, now_s()
+        self._lock = Lock()
+        self._aside = 0  # threads
+        self._until_s = now_s() + MOST_S  # that they stand aside, or would have
+        self._since_s = now_s()  # that all go on
 
     def __call__(self) -> None:
         if self._way.is_free:
             return
-        began_s = self._now_s()
-        most_s = min(MOST_S, self._saved_s + began_s - self._since_s)
+        with self._lock:
+            now_s = self._now_s()
+            until_s = self._until_s if self._aside else now_s + self._saved_s(now_s)
+            most_s = until_s - now_s
+            if most_s < LEAST_S:
+                return
+            self._aside += 1
+            self._until_s = until_s
         self._way.wait_free(most_s)
-        self._since_s = self._now_s()
-        self._saved_s = max(0.0, most_s - (self._since_s - began_s))
+        with self._lock:
+            self._aside -= 1
+            if not self._aside:
+                self._since_s = self._now_s()
+
+    def _saved_s(self, now_s: float) -> float:
+        left_s = max(0.0, self._until_s - self._since_s)
+        return min(MOST_S, left_s + now_s - self._since_s)
 
 
 class GivingPool(ThreadPoolExecutor):
     """A pool whose threads give way before each piece of their work."""
 
-    def __init__(self, threads: int, name: str, way: RightOfWay) -> None:
-        self._own = local()
-        super().__init__(threads, name, self._begin, (way,))
+    def __init__(self, threads: int, name: str, give_way: GiveWay) -> None:
+        super().__init__(threads, name)
+        self._give_way = give_way
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         def work() -> T:
-            self._own.give_way()
+            self._give_way()
             return fn(*args, **kwargs)
 
         return super().submit(work)
-
-    def _begin(self, way: RightOfWay) -> None:
-        self._own.give_way = GiveWay(way)

@@ -53,7 +53,8 @@ class SessionBuilder:
     ) -> None:  # fmt: skip
         self.config = config
         self._defaults, self._catalog, self._plan = defaults, catalog, plan
-        self._wall, self._way, self._before_upkeep = wall, way, before_upkeep
+        self._wall, self._give_way = wall, GiveWay(way)
+        self._before_upkeep = before_upkeep or self._give_way
         self._numbers: Iterator[int] = itertools.count(1)  # of commands
         actions = corporate_actions(catalog, config.symbols, config.days[-1].date)
         self._known = _Known(
@@ -71,7 +72,7 @@ class SessionBuilder:
         """An execution from the session's start; StateError while another one is live."""
         config, defaults, prepared = self.config, self._defaults, self._prepared
         words = Dictionary(() if prepared is None else prepared.words)
-        pool = GivingPool(READERS, "CatalogReader", self._way)
+        pool = GivingPool(READERS, "CatalogReader", self._give_way)
         time_manager = TimeManager(config.days, config.first_day, start.epoch)
         data = SessionData(time_manager, config.symbols, config.history_days, defaults.tick_rows)
         sources = open_sources(config, defaults, self._catalog, words, pool)
@@ -79,7 +80,7 @@ class SessionBuilder:
             time_manager, data, speed=start.speed, look_back_ns=config.look_back_ns,
             counted_from_ns=config.counted_from_ns, words=words, queue_rows=defaults.buffer_rows,
             wall=self._wall, start_paused=start.paused, numbers=self._numbers,
-            merger=None if prepared is None else prepared.merger(), give_way=GiveWay(self._way),
+            merger=None if prepared is None else prepared.merger(), give_way=self._give_way,
         )  # fmt: skip
         try:
             return self._wire(sources, pool, coordinator, time_manager, data)
@@ -104,7 +105,7 @@ class SessionBuilder:
             )
         upkeep = DataUpkeepThread(
             coordinator, config.days, config.streams, config.derived_intervals, book,
-            config.symbols, self._before_upkeep or GiveWay(self._way),
+            config.symbols, self._before_upkeep,
         )  # fmt: skip
         coordinator.attach_upkeep(upkeep)
         return DataFeedLoop(coordinator, sources, pool)
