@@ -17,13 +17,16 @@ from prometheus_client import CollectorRegistry
 
 from app.api.clients import Client, Pending
 from app.api.columns import arrow_stream, item_rows, item_table, whole_sizes
+from app.api.conflation import Conflation
 from app.api.few import FEW_ROWS, encode_window, few_fields
-from app.api.frames import CODECS, Channel, Selection, Slices, encode_slices
+from app.api.frames import CODECS, Channel, Run, Selection, Slices, encode_slices
+from app.api.groups import Tuned
 from app.api.holds import LOSSLESS_BACKLOG_ROWS, HoldGate
 from app.api.idempotency import IdempotencyKeys
 from app.api.messages import (
     RefusalError,
     Subscribe,
+    Subscription,
     ViolationError,
     read_message,
     subscription_of,
@@ -145,6 +148,45 @@ def test_newest_keeps_one_row_a_symbol() -> None:
     only = newest.since(0, Selection((BARS,), np.array([False, True])))
     assert only is not None
     assert only.seqs.tolist() == [7]
+
+
+class OneClient:
+    """Always idle; keeps what it is sent."""
+
+    is_idle = True
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def push(self, pending: Any) -> None:
+        self.sent.append(pending)
+
+
+def test_a_large_window_is_conflated_in_pieces_and_told_of_once() -> None:
+    window = bar_window(1, 40_000)  # of 2 rows each
+    runs: list[Run] = []
+
+    async def conflate() -> int:
+        client: Any = OneClient()
+
+        def encode(_: Client, run: Run) -> Slices | None:
+            runs.append(run)
+            return None
+
+        conflation = Conflation(encode)
+        conflation.open(2)
+        conflation.add(
+            client, Tuned(Subscription((BARS,), False, None, False, 0.0), CODECS["json"])
+        )
+        pauses = 0
+        for _ in conflation.update(window):
+            pauses += 1
+            assert runs == []  # answers come between, frames do not
+        return pauses
+
+    assert asyncio.run(conflate()) == 2
+    assert [run.seqs.tolist() for run in runs] == [[40_000]]
+    assert runs[0].items["symbol"].tolist() == [0, 1]
 
 
 # -- holds -----------------------------------------------------------------------------------

@@ -55,9 +55,7 @@ def test_what_was_released_and_the_newest_row_are_as_visible_shows_them(
             columns.visible(last, 0)
     since = max(now - span, last - kept)
     released = [
-        int(t)
-        for part in columns.released(since, max(since, now))
-        for t in part["release_ns"]
+        int(t) for part in columns.released(since, max(since, now)) for t in part["release_ns"]
     ]
     newest = columns.newest(now, last - kept)
     shown = _shown(columns, now, last - kept)
