@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -22,12 +21,12 @@ from app.errors import (
 from app.feed.rows import rows_to_items
 from app.feed.sources import END_NS
 from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
-from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread, Work
+from app.managers.data_manager.data_upkeep_thread import DataUpkeepThread
 from app.managers.data_manager.day_book import DayBook
 from app.managers.data_manager.session_data import SessionData
 from app.managers.lifecycle import State
 from app.managers.time_manager import TimeManager, Wall
-from app.model import TRADE_CODE, Batch, Dictionary, Stream, StreamType, empty_items
+from app.model import TRADE_CODE, Batch, Stream, StreamType
 from tests.core.harness import DAY2, MINUTE, bar, open_ns, session_bars, trade
 
 OPEN = open_ns(DAY2)
@@ -258,41 +257,3 @@ def test_one_clock_one_writer(parts: Parts) -> None:
     assert own.view.epoch == 2
     with pytest.raises(StateError, match="live in this process"):
         BacktestStreamCoordinator(own, SessionData(own, SYMBOLS, 1, 1))
-
-
-class _Target:
-    """What an upkeep thread made, pass by pass."""
-
-    def __init__(self) -> None:
-        self.passes: list[list[Batch]] = []
-        self.closed = Event()
-
-    def offer_derived(self, made: Iterable[Batch]) -> None:
-        self.passes.append(list(made))
-
-    def request_roll(self, day: int) -> None:
-        self.closed.set()
-
-    def fail(self, error: BaseException) -> None:
-        raise error
-
-
-def test_rows_wait_for_the_upkeep_thread_until_all_streams_have_come_as_far(parts: Parts) -> None:
-    days = parts[2].days
-    streams = [Stream(symbol, BAR, 1) for symbol in SYMBOLS]
-    book = DayBook(days, SYMBOLS, {}, [True, True])
-    target = _Target()
-    upkeep = DataUpkeepThread(target, days, streams, [5], book, SYMBOLS)
-    upkeep.start()
-    none = empty_items()
-    for number, stream in enumerate(streams):
-        rows = rows_to_items(BAR, session_bars(DAY2, range(10)), Dictionary())
-        rows["symbol"] = number
-        upkeep.offer([Work(stream, rows, none, OPEN + 10 * MINUTE)])
-    for stream in streams:
-        upkeep.offer([Work(stream, none, none, END_NS)])
-    assert target.closed.wait(30)
-    upkeep.stop()
-    upkeep.join(30)
-    found = [(one.stream.symbol, len(one.items)) for one in target.passes[0]]
-    assert found == [(symbol, 2) for symbol in SYMBOLS]
