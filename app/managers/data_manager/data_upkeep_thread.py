@@ -63,10 +63,6 @@ class DataUpkeepThread(Thread):
         self._number = {symbol: i for i, symbol in enumerate(symbols)}
         self._before_work = before_work
         self._inbox: deque[Work] = deque()
-        self._waiting_rows = 0  # in it
-        self._due = False  # whether it is to be worked on now
-        self._offered_ns = np.full(len(sources), BEFORE_ALL_NS, np.int64)
-        self._known_ns = BEFORE_ALL_NS  # the least of these when it was due last
         self._ready = Condition()
         self._stopping = False
         self._day = 0
@@ -78,21 +74,11 @@ class DataUpkeepThread(Thread):
         self._minutes = Resampler(book.grid, StreamType.TRADE, 1)
         self._longer = Resampler(book.grid, StreamType.BAR, *sorted(intervals))
 
-    def offer(self, works: Sequence[Work]) -> None:
-        """Hand over what there is to do; any thread, in order for each stream.
-
-        Rows of one stream are of no use before all others have come as far: until then they wait,
-        to be worked on together.
-        """
+    def offer(self, work: Iterable[Work]) -> None:
+        """Hand over what there is to do; any thread, in order for each stream."""
         with self._ready:
-            self._inbox.extend(works)
-            self._waiting_rows += sum(len(work.items) for work in works)
-            for work in works:
-                self._offered_ns[self._place[work.stream]] = work.through_ns
-            known_ns = int(self._offered_ns.min())
-            if known_ns > self._known_ns or self._waiting_rows >= _AT_ONCE_ROWS:
-                self._known_ns, self._due = known_ns, True
-                self._ready.notify()
+            self._inbox.extend(work)
+            self._ready.notify()
 
     def stop(self) -> None:
         """End soon; any thread, any number of times."""
@@ -110,10 +96,9 @@ class DataUpkeepThread(Thread):
     def _next(self) -> list[Work]:
         """All that has come; nothing once it is to stop."""
         with self._ready:
-            self._ready.wait_for(lambda: self._due or self._stopping)
+            self._ready.wait_for(lambda: self._inbox or self._stopping)
             inbox = [] if self._stopping else list(self._inbox)
             self._inbox.clear()
-            self._waiting_rows, self._due = 0, False
             return inbox
 
     def _do_all(self, inbox: Sequence[Work]) -> None:

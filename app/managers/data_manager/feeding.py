@@ -166,11 +166,10 @@ class Feeding:
             for batch, taken in zip(batches, judged, strict=True):
                 self._queue(batch, taken)
             if self.upkeep is not None:
-                works = [
+                self.upkeep.offer(
                     Work(batch.stream, taken.items, taken.auctions, batch.complete_through_ns)
                     for batch, taken in zip(batches, judged, strict=True)
-                ]
-                self.upkeep.offer(works)
+                )
             if self.merger.can_merge or any(b.complete_through_ns == END_NS for b in batches):
                 self._lock.notify_all()
 

@@ -21,7 +21,6 @@ AUCTION_GRACE_NS = 600 * SECOND_NS
 
 _TAKEN = -1
 _NO_FATES: Any = np.empty(0, np.int64)
-_NO_TIMES = np.empty(0, np.int64)
 _BY_HOURS = {
     BEFORE_HOURS: REASONS.index("before_hours"),
     IN_BREAK: REASONS.index("in_break"),
@@ -54,8 +53,6 @@ class Intake:
 
     def take(self, items: Items, sequence: Ints | None = None) -> Taken:
         """Judge the next rows in source order. ``items`` becomes the intake's own."""
-        if not len(items):
-            return Taken(items, sequence, _NO_FATES, _NO_TIMES, items, _NO_TIMES)
         release = np.ascontiguousarray(items["release_ns"])
         starts = release - self._stream.interval_min * MINUTE_NS
         columns = np.ascontiguousarray(items["v"].T)  # read often: that is quicker in one piece
