@@ -53,15 +53,15 @@ def net_value(quantity: float, price: float) -> int:
 
 def total_values(quantities: Mapping[int, float], prices: Floats) -> tuple[int, int]:
     """The sum of the market values of these quantities by symbol, and that of their sizes."""
-    price, gross = prices.item, None
+    price = prices.item
     try:
         values = [round(q * price(symbol) * MICRO) for symbol, q in quantities.items()]
-        gross = sum(map(abs, values))
-    except (ValueError, OverflowError):  # there is a NaN, or infinity
-        pass
-    if gross is None or gross > _MOST:
+    except (ValueError, OverflowError):  # a NaN counts for nothing, infinity is told
         values = [net_value(q, price(symbol)) for symbol, q in quantities.items()]
-        gross = sum(map(abs, values))
+    gross = sum(map(abs, values))
+    if gross > _MOST:  # perhaps by one of them alone, which is told
+        for symbol, quantity in quantities.items():
+            net_value(quantity, price(symbol))
     return sum(values), gross
 
 
