@@ -11,6 +11,7 @@ for null. docs/digest.md describes it for other programs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ DIGEST_VERSION = "td1"
 _ITEM_WORDS = ITEM.itemsize // 8
 _FIRST_VALUE = _ITEM_WORDS - VALUES
 _SEED = b"tapedeck-digest-1\0"
+_STEP_BYTES = 512  # of a digest that is not hashed yet, beside its items
 _TEXT_COLUMNS = {
     code: [field_index(kind, text) for text in TEXTS if text in fields]
     for code, kind, fields in (
@@ -95,33 +97,28 @@ class DeliveredWords:
             self._numbers[code] = self.delivered.add(self._source.words[code])
 
 
-class Digest:
-    """The chain. ``add`` in delivered order, ``end_day`` once a trading day."""
+class _Chain:
+    """The hashing itself, in delivered order."""
 
-    def __init__(self, symbols: Sequence[str], words: Dictionary) -> None:
-        self._chain = blake3(_SEED + b"\0".join(s.encode() for s in symbols)).digest()
-        self._words = words
+    def __init__(self, link: bytes) -> None:
+        self._link = link  # of the days that are over
         self._hashed_words = 0
         self._start_day()
 
-    def copy(self) -> Digest:
+    def copy(self) -> _Chain:
         """Another one with the same state; both go on by themselves."""
-        other = Digest.__new__(Digest)
-        other.__dict__.update(self.__dict__)
+        other = _Chain.__new__(_Chain)
+        other._link, other._hashed_words = self._link, self._hashed_words
         other._day, other._day_words = self._day.copy(), self._day_words.copy()
         return other
 
     def _start_day(self) -> None:
         self._day = blake3()
         self._day_words = blake3()
-        self._known_link: bytes | None = None  # until something is added
-        self._known_text = ""  # of that link
 
-    def add(self, items: Items) -> None:
-        """Hash delivered items (C-contiguous), and the words they are the first to use."""
-        self._known_link = None
+    def add(self, items: Items, words: Sequence[str]) -> None:
+        """Hash items, and those of the words that they are the first to use."""
         self._day.update(items.view(np.uint8).data)
-        words = self._words.words
         if self._hashed_words < len(words):
             used = _highest_word(items) + 1
             for word in words[self._hashed_words : used]:
@@ -129,22 +126,96 @@ class Digest:
             self._hashed_words = max(self._hashed_words, used)
 
     def end_day(self) -> None:
-        """Close the day's link of the chain; the next day begins."""
-        self._chain = self._link()
+        """Close the day's link; the next day begins."""
+        self._link = self.link()
         self._start_day()
+
+    def link(self) -> bytes:
+        """The running day in it as far as it came."""
+        return blake3(self._link + self._day.digest() + self._day_words.digest()).digest()
+
+
+class Digest:
+    """The digest at one place of the delivery. ``after`` in delivered order and ``after_day``
+    once a trading day give the one of the next place; this one never changes.
+
+    What led to it is hashed where its text is read, or by ``settle`` before, on any thread; until
+    then it holds the items.
+    """
+
+    __slots__ = ("_before", "_chain", "_items", "_lock", "_text", "_words", "size")
+
+    def __init__(self, symbols: Sequence[str], words: Dictionary) -> None:
+        link = blake3(_SEED + b"\0".join(s.encode() for s in symbols)).digest()
+        self._chain: _Chain | None = _Chain(link)  # never written; None until it is hashed
+        self._before: Digest | None = None  # until then
+        self._items: Items | None = None  # what came after that; None at the end of a day
+        self._words = words.words
+        self._lock = Lock()  # who hashes; one for all places
+        self._text = ""
+        self.size = 0  # bytes that led here, and for each place what it takes beside them
+
+    def after(self, items: Items) -> Digest:
+        """With these (C-contiguous, not written to any more), and the words that they are the
+        first to use."""
+        return self._next(items, items.nbytes)
+
+    def after_day(self) -> Digest:
+        """With the day's link of the chain closed; the next day begins."""
+        return self._next(None, 0)
+
+    def _next(self, items: Items | None, size: int) -> Digest:
+        after = Digest.__new__(Digest)
+        after._before, after._chain, after._items, after._text = self, None, items, ""
+        after._words, after._lock = self._words, self._lock
+        after.size = self.size + size + _STEP_BYTES
+        return after
+
+    @property
+    def settled(self) -> bool:
+        """Whether all up to here is hashed."""
+        return self._chain is not None
+
+    def settle(self) -> None:
+        """Hash all up to here; the items are let go."""
+        with self._lock:
+            self._hashed()
+
+    def _hashed(self) -> _Chain:
+        """Under the lock."""
+        left, at = [], self
+        while at._chain is None:
+            left.append(at)
+            assert at._before is not None
+            at = at._before
+        chain = at._chain
+        while left:
+            at = left.pop()
+            chain = chain.copy()
+            if at._items is None:
+                chain.end_day()
+            else:
+                chain.add(at._items, at._words)
+            at._chain, at._before, at._items = chain, None, None
+        return chain
 
     def text(self) -> str:
         """``td1:`` and the hex of the chain, the running day in it as far as it was delivered."""
-        if self._known_link is None:
-            self._known_text = f"{DIGEST_VERSION}:{self._link().hex()}"
-        return self._known_text
+        if not self._text:
+            with self._lock:
+                link = self._hashed().link()
+            self._text = f"{DIGEST_VERSION}:{link.hex()}"
+        return self._text
 
-    def _link(self) -> bytes:
-        link = self._known_link
-        if link is None:
-            link = blake3(self._chain + self._day.digest() + self._day_words.digest()).digest()
-            self._known_link = link
-        return link
+    __str__ = text
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Digest):
+            return NotImplemented
+        return self is other or self.text() == other.text()
+
+    def __hash__(self) -> int:
+        return hash(self.text())
 
 
 def _highest_word(items: Items) -> int:

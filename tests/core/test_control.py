@@ -245,6 +245,7 @@ def test_stop_within_two_seconds_from_any_state(catalog: Path, state: str) -> No
         "BacktestStreamWorker",
         "BacktestClockWorker",
         "DataUpkeepThread",
+        "DigestThread",
         "DataFeedLoop",
     }
 

@@ -96,6 +96,7 @@ class BacktestStreamCoordinator(Feeding, Commanded):
             data,
             self._control,
             look_back,
+            self.fail,
         )
         self._at_end: Ending | None = None
         self._give_way = give_way  # to others, between two moves
@@ -346,6 +347,7 @@ class BacktestStreamCoordinator(Feeding, Commanded):
     def _finish(self, completed: bool) -> None:
         """The last act of the merge thread: the final state, and an answer for all who wait."""
         self._finish_worker(completed)
+        self._player.hashing.finish()
         with self._changed:
             ended = State.COMPLETED if completed else State.STOPPED
             self._control.finish(State.FAILED if self.error is not None else ended)

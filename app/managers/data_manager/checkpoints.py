@@ -20,7 +20,7 @@ class Checkpoint(NamedTuple):
     now_ns: int
     seq: int
     items_delivered: int
-    digest: Digest  # a copy, never written
+    digest: Digest
     chunk: Chunk
     at: int
 
@@ -62,10 +62,10 @@ class Checkpoints:
         chunk = Chunk(np.concatenate([start.chunk.rest(start.at), *(c.chunk.items for c in later)]))
         chunk.items.flags.writeable = False
         chunk.at = int(chunk.times_ns.searchsorted(time_ns, "right"))
-        digest = start.digest.copy()
+        digest = start.digest
         shown = chunk.items[: int(chunk.bounds[chunk.at])] if chunk.at else chunk.items[:0]
         if len(shown):
-            digest.add(shown)
+            digest = digest.after(shown)
         seq, delivered = start.seq + chunk.at, start.items_delivered + len(shown)
         self._held[first:] = [start._replace(chunk=chunk, at=0)]
         return Rewound(chunk, digest, seq, delivered)

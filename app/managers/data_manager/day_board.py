@@ -68,7 +68,7 @@ class DayBoard:
         self._add(view)
         self._look_back(view)
         # Before the first view look-back is still being loaded: it is looked at again.
-        self._state, self._seen_ns = (state if view.digest else None), view.now_ns
+        self._state, self._seen_ns = (state if view.begun else None), view.now_ns
         return Newest(
             self._bars.copy(), self._there.tolist(), self._ohlcv.copy(), self._counts.copy(),
             self._qualities(view),

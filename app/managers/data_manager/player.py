@@ -17,6 +17,7 @@ from app.managers.data_manager.control import Control
 from app.managers.data_manager.delivery import Delivery
 from app.managers.data_manager.feeding import Feeding
 from app.managers.data_manager.goals import Place
+from app.managers.data_manager.hashing import Hashing
 from app.managers.data_manager.intake import AUCTION_GRACE_NS
 from app.managers.data_manager.merge import Chunk
 from app.managers.data_manager.playback import Act, Move, Position, decide
@@ -46,6 +47,7 @@ class Player:
         data: SessionData,
         control: Control,
         look_back_ns: int,
+        fail: Callable[[BaseException], None],
     ) -> None:
         self.delivery = Delivery()
         self.words = DeliveredWords(feeding.source_words)
@@ -63,6 +65,7 @@ class Player:
         self._look_back_ns = look_back_ns
         self._items_before_day = 0
         self._digest = Digest(data.symbols, self.words.delivered)
+        self.hashing = Hashing(self._digest, fail)
         self._checkpoints = Checkpoints(feeding.most_rows)
         control.rewind = self._rewind
 
@@ -102,7 +105,7 @@ class Player:
         with self._changed:
             self.note_due()
             epoch = self._time.view.epoch
-            self._clock.commit(View(epoch, 0, self._time.first_day, now_ns, self._digest.text()))
+            self._clock.commit(View(epoch, 0, self._time.first_day, now_ns, self._digest))
             self._clock.anchor(now_ns)
             self._begin_checkpoints()
             self._control.move(State.PAUSED if paused else State.RUNNING)
@@ -223,7 +226,7 @@ class Player:
     def _checkpoint(self) -> Checkpoint:
         view = self._time.view
         return Checkpoint(
-            view.now_ns, view.seq, self.items_delivered, self._digest.copy(), self.chunk,
+            view.now_ns, view.seq, self.items_delivered, self._digest, self.chunk,
             self.chunk.at,
         )  # fmt: skip
 
@@ -248,8 +251,7 @@ class Player:
         self.items_delivered = found.items_delivered
         self._control.day_over = place.over
         self._feeding.discards.rewind()
-        text = self._digest.text()
-        self._clock.commit(View(view.epoch + 1, found.seq, place.day, place.now_ns, text))
+        self._clock.commit(View(view.epoch + 1, found.seq, place.day, place.now_ns, self._digest))
         self.held_since_ns = None
         return True
 
@@ -270,7 +272,7 @@ class Player:
         )
         if first_ns <= view.now_ns:
             raise AssertionError(f"a slice of {first_ns} ns came behind now, {view.now_ns} ns")
-        self._digest.add(items)
+        self._digest = self._digest.after(items)
         if self.worker is not None:
             self.worker.on_window(window)
         with self._changed:
@@ -278,6 +280,7 @@ class Player:
             chunk.at = end
             self._commit(last_ns, seq=window.last_seq)
         self.delivery.window(window, self._time.view)
+        self.hashing.reached(self._digest)  # nobody waits for it any more
         if most is not None and step is not None and step.goal is None:
             self._count_step(len(times_ns))
 
@@ -330,7 +333,7 @@ class Player:
             self.worker.open_day(day, first_ns)
         with self._changed:
             self._control.day_over = False
-            self._digest.end_day()
+            self._digest = self._digest.after_day()
             self._items_before_day = self.items_delivered
             self._commit(first_ns, day=day)
             self._clock.anchor(self._time.view.now_ns)
@@ -354,7 +357,7 @@ class Player:
                 view.seq if seq is None else seq,
                 view.day if day is None else day,
                 now_ns,
-                self._digest.text(),
+                self._digest,
             )
         )
 

@@ -129,7 +129,7 @@ class SessionReader:
             return closes
         closes = [self._prev_close(number, view) for number in range(len(self._data.symbols))]
         settled_ns = self._settled_ns(view.day)
-        if view.digest and view.now_ns >= settled_ns:
+        if view.begun and view.now_ns >= settled_ns:
             self._closes = view.day, settled_ns, closes
         return closes
 

@@ -65,7 +65,7 @@ class Reenactment:
         self._act(_EVER_NS)
         if not self.over:
             if self._items is not None:
-                self._items.end_day()
+                self._items = self._items.after_day()
             self._desk.open_day(day, now_ns)
             self._edges += 1
             self._look()
@@ -110,7 +110,8 @@ class Reenactment:
 
     def _hand_on(self, window: Window) -> None:
         if self._items is not None:
-            self._items.add(window.items)
+            self._items = self._items.after(window.items)
+            self._items.settle()  # else it would hold all of them
         self._desk.on_window(window)
         self._look()
 

@@ -26,7 +26,17 @@ class View(NamedTuple):
     seq: int  # slices delivered in this epoch
     day: int  # index of the trading day
     now_ns: int
-    digest: str
+    link: object  # the digest: its text costs hashing what was delivered
+
+    @property
+    def digest(self) -> str:
+        """Of all that was delivered by this view."""
+        return str(self.link)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was committed: before the first one look-back is being loaded."""
+        return self.link != ""
 
 
 class TimeManager:
