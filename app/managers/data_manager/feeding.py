@@ -84,9 +84,9 @@ class Feeding:
         self._open(stream, False, derived=True)
 
     def _open(self, stream: Stream, sequenced: bool, derived: bool = False) -> int:
-        if stream.symbol not in self._session.symbols:
+        number = self._session.numbers.get(stream.symbol)
+        if number is None:
             raise RequestError(f"symbol {stream.symbol!r} is none of this session's symbols")
-        number = self._session.symbols.index(stream.symbol)
         with self._lock:
             self.merger.register(StreamQueue(stream, number, sequenced), derived)
             self._session.add_stream(stream)
