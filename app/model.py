@@ -202,6 +202,12 @@ def place_items(parts: Sequence[Items], places: Any) -> Items:
     return found
 
 
+def copy_of(items: Items) -> Items:
+    """An array of its own with the same items."""
+    own: Items = items.view(_RAW).copy().view(ITEM)
+    return own
+
+
 def copy_items(into: Items, items: Items) -> None:
     """Overwrite ``into`` by as many items."""
     into.view(_RAW)[:] = items.view(_RAW)

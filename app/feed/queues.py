@@ -12,7 +12,7 @@ from app.model import (
     Items,
     Stream,
     StreamType,
-    copy_items,
+    copy_of,
     empty_items,
     join_items,
     pick_items,
@@ -92,9 +92,7 @@ def _few(release: Ints, items: Items, sequence: Ints | None) -> tuple[Ints, Item
     held = items.base
     if held is None or items.nbytes * _FEW > held.nbytes:
         return release, items, sequence
-    few = empty_items(len(items))
-    copy_items(few, items)
-    return release.copy(), few, None if sequence is None else sequence.copy()
+    return release.copy(), copy_of(items), None if sequence is None else sequence.copy()
 
 
 def merge_queues(queues: Sequence[StreamQueue], through_ns: int) -> Items:

@@ -33,6 +33,7 @@ DIGEST_VERSION = "td1"
 _ITEM_WORDS = ITEM.itemsize // 8
 _FIRST_VALUE = _ITEM_WORDS - VALUES
 _SEED = b"tapedeck-digest-1\0"
+_AT_ONCE = 8_192  # rows that stay in a processor's cache
 _STEP_BYTES = 512  # of a digest that is not hashed yet, beside its items
 _TEXT_COLUMNS = {
     code: [field_index(kind, text) for text in TEXTS if text in fields]
@@ -58,6 +59,10 @@ class DeliveredWords:
 
     def renumber(self, items: Items) -> None:
         """Rewrite the text columns of merged items, in place."""
+        for low in range(0, len(items), _AT_ONCE):
+            self._renumber(items[low : low + _AT_ONCE])
+
+    def _renumber(self, items: Items) -> None:
         stream = np.ascontiguousarray(items["stream"])
         values: Any = items["v"]
         words = items.view(np.float64)  # of 8 bytes: one index finds them faster than two

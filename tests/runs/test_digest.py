@@ -8,10 +8,12 @@ from threading import Barrier, Thread
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.model import QUOTE_CODE, TRADE_CODE, Dictionary, Items, empty_items
+from app.runs import digest as digest_module
 from app.runs.digest import DeliveredWords, Digest
 from tests.oracle.digest_reference import RECORD, digest
 
@@ -100,11 +102,13 @@ def places_of(chunks: Sequence[Sequence[Sequence[Row] | None]]) -> tuple[list[Di
     return places, said
 
 
-@given(CHUNKS, st.randoms(use_true_random=False))
+@given(CHUNKS, st.integers(1, 9), st.randoms(use_true_random=False))
 def test_it_is_the_oracles_at_every_place_in_whatever_order_they_are_read(
-    chunks: Sequence[Sequence[Sequence[Row] | None]], random: Any
+    chunks: Sequence[Sequence[Sequence[Row] | None]], at_once: int, random: Any
 ) -> None:
-    places, said = places_of(chunks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest_module, "_AT_ONCE", at_once)
+        places, said = places_of(chunks)
     order = list(range(len(places)))
     random.shuffle(order)
     for n in order:

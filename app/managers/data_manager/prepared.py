@@ -26,7 +26,7 @@ from app.feed.sources import END_NS
 from app.managers.data_manager.day_book import KeptDay
 from app.managers.data_manager.merge import Merger, QueueFigures
 from app.managers.data_manager.session_data import LateRows
-from app.model import ITEM, Ints, Items, Stream, copy_items, empty_items
+from app.model import ITEM, Ints, Items, Stream, copy_of
 
 SCHEMA = pa.schema(
     [
@@ -163,9 +163,7 @@ class PreparedRows:
         items = self._chunk[self._low : self._high]
         if self.words_known is not None:
             return items
-        own = empty_items(len(items))
-        copy_items(own, items)
-        return own
+        return copy_of(items)
 
     def __iter__(self) -> Iterator[tuple[Stream, LateRows]]:
         return iter(self.parts)
