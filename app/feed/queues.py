@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,14 @@ BEFORE_ALL_NS = int(np.iinfo(np.int64).min)
 _FEW = 4  # a fourth of what was read
 
 
+class Rows(NamedTuple):
+    """Items with their release times, which rise, in one piece; and their sequence."""
+
+    release_ns: Ints
+    items: Items
+    sequence: Ints | None = None
+
+
 class StreamQueue:
     """Rows of one stream that wait for the merge, rising in time.
 
@@ -35,7 +44,7 @@ class StreamQueue:
         self.sequenced = sequenced
         self.complete_through_ns = BEFORE_ALL_NS
         self.rows = 0
-        self._batches: deque[tuple[Ints, Items, Ints | None]] = deque()
+        self._batches: deque[Rows] = deque()
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -55,7 +64,8 @@ class StreamQueue:
     def push(self, items: Items, complete_through_ns: int, sequence: Ints | None = None) -> None:
         """Append rows (rising in release time) and say how far the stream is complete now."""
         if len(items):
-            self._batches.append((np.ascontiguousarray(items["release_ns"]), items, sequence))
+            release = np.ascontiguousarray(items["release_ns"])
+            self._batches.append(Rows(release, items, sequence))
             self.rows += len(items)
         self.complete_through_ns = max(self.complete_through_ns, complete_through_ns)
 
@@ -67,37 +77,38 @@ class StreamQueue:
             row -= len(release)
         return int(self._batches[-1][0][-1])
 
-    def take(self, through_ns: int) -> list[tuple[Items, Ints | None]]:
+    def take(self, through_ns: int) -> list[Rows]:
         """Remove and give the rows released at or before ``through_ns``."""
-        taken: list[tuple[Items, Ints | None]] = []
+        taken: list[Rows] = []
         while self._batches:
             release, items, sequence = self._batches[0]
             if release[-1] <= through_ns:
-                self._batches.popleft()
-                taken.append((items, sequence))
+                taken.append(self._batches.popleft())
                 self.rows -= len(items)
                 continue
             cut = int(release.searchsorted(through_ns, "right"))
             if cut:
                 rest = None if sequence is None else sequence[cut:]
                 self._batches[0] = _few(release[cut:], items[cut:], rest)
-                taken.append((items[:cut], None if sequence is None else sequence[:cut]))
+                first = None if sequence is None else sequence[:cut]
+                taken.append(Rows(release[:cut], items[:cut], first))
                 self.rows -= cut
             break
         return taken
 
 
-def _few(release: Ints, items: Items, sequence: Ints | None) -> tuple[Ints, Items, Ints | None]:
+def _few(release: Ints, items: Items, sequence: Ints | None) -> Rows:
     """Rows that are left of a batch; the last few are copied, so that the rest is not kept."""
     held = items.base
     if held is None or items.nbytes * _FEW > held.nbytes:
-        return release, items, sequence
-    return release.copy(), copy_of(items), None if sequence is None else sequence.copy()
+        return Rows(release, items, sequence)
+    few = None if sequence is None else sequence.copy()
+    return Rows(release.copy(), copy_of(items), few)
 
 
 def merge_queues(queues: Sequence[StreamQueue], through_ns: int) -> Items:
-    """As ``take_queues``, merged into one array in the total order."""
-    return Merge(queues, through_ns).items()
+    """The rows of all queues up to a time as one array in the total order."""
+    return Merge(queues, through_ns).in_order().items
 
 
 class Merge:
@@ -107,44 +118,51 @@ class Merge:
 
     def __init__(self, queues: Sequence[StreamQueue], through_ns: int) -> None:
         self.parts: list[tuple[Stream, Items]] = []
-        self._ordered: list[Items | list[tuple[Items, Ints | None]]] = []
-        pair: list[tuple[Items, Ints | None]] = []
+        self._ordered: list[Rows | list[Rows]] = []
+        pair: list[Rows] = []
         order: tuple[int, ...] = ()  # of the pair being gathered
         for queue in queues:
             taken = queue.take(through_ns) if queue.rows else []
-            self.parts += [(queue.stream, items) for items, _ in taken]
+            self.parts += [(queue.stream, rows.items) for rows in taken]
             if not queue.sequenced:
-                self._ordered += [items for items, _ in taken]
+                self._ordered += taken
             elif queue.order[:2] == order:
                 pair += taken
             else:
                 pair, order = taken, queue.order[:2]
                 self._ordered.append(pair)
 
-    def items(self) -> Items:
-        """One array in the total order."""
-        return merge_items(
+    def in_order(self) -> Rows:
+        """All in the total order."""
+        return merge_rows(
             [_by_sequence(part) if isinstance(part, list) else part for part in self._ordered]
         )
 
 
-def merge_items(parts: Sequence[Items]) -> Items:
-    """One array, stable by release time: equal times stay in the order of the parts."""
-    if len(parts) < 2:
-        return join_items(parts).copy()  # the part is others' too, and the rows are written to
-    release = np.concatenate([part["release_ns"] for part in parts])
+def merge_rows(parts: Sequence[Rows]) -> Rows:
+    """Arrays of their own, stable by release time: equal times stay in the order of the parts."""
+    if not parts:
+        return Rows(np.empty(0, np.int64), empty_items())
+    items = [part.items for part in parts]
+    release = np.concatenate([part.release_ns for part in parts])
     if (release[1:] >= release[:-1]).all():
-        return join_items(parts)
-    places = np.empty(len(release), np.intp)
-    places[np.argsort(release, kind="stable")] = np.arange(len(release))
-    return place_items(parts, places)
+        # A single part is others' too, and the rows are written to.
+        return Rows(release, join_items(items) if len(items) > 1 else copy_of(items[0]))
+    order = np.argsort(release, kind="stable")
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return Rows(release[order], place_items(items, places))
 
 
-def _by_sequence(taken: list[tuple[Items, Ints | None]]) -> Items:
+def _by_sequence(taken: list[Rows]) -> Rows:
     if not taken:
-        return empty_items()
-    items = join_items([rows for rows, _ in taken])
+        return Rows(np.empty(0, np.int64), empty_items())
+    release = np.concatenate([rows.release_ns for rows in taken])
     sequence = np.concatenate(
-        [s if s is not None else np.full(len(rows), -1, np.int64) for rows, s in taken]
+        [
+            np.full(len(rows.items), -1, np.int64) if rows.sequence is None else rows.sequence
+            for rows in taken
+        ]
     )
-    return pick_items(items, np.lexsort((sequence, items["release_ns"])))
+    order = np.lexsort((sequence, release))
+    return Rows(release[order], pick_items(join_items([rows.items for rows in taken]), order))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.feed.queues import BEFORE_ALL_NS, Merge, StreamQueue, merge_items, merge_queues
+from app.feed.queues import BEFORE_ALL_NS, Merge, Rows, StreamQueue, merge_queues, merge_rows
 from app.model import Stream, StreamType
 from tests.feed.fakes import bar_items, quote_items, trade_items
 
@@ -28,7 +28,7 @@ def test_rows_are_taken_once_up_to_the_time(batches: list[list[int]], times: lis
     assert queue.rows == len(every)
     taken: list[int] = []
     for time in sorted(times):
-        got = [int(t) for items, _ in queue.take(time) for t in items["release_ns"]]
+        got = [int(t) for rows in queue.take(time) for t in rows.items["release_ns"]]
         taken += got
         assert taken == [t for t in every if t <= time]
         assert queue.rows == len(every) - len(taken)
@@ -54,12 +54,12 @@ def test_the_release_of_a_waiting_row() -> None:
 def test_a_cut_keeps_rows_and_sequence_together() -> None:
     queue = _queue(sequenced=True)
     queue.push(trade_items([1, 2, 3]), 3, np.array([7, 8, 9]))
-    ((first, numbers),) = queue.take(2)
-    assert first["release_ns"].tolist() == [1, 2]
+    ((release, first, numbers),) = queue.take(2)
+    assert first["release_ns"].tolist() == release.tolist() == [1, 2]
     assert numbers is not None
     assert numbers.tolist() == [7, 8]
-    ((rest, numbers),) = queue.take(9)
-    assert rest["release_ns"].tolist() == [3]
+    ((release, rest, numbers),) = queue.take(9)
+    assert rest["release_ns"].tolist() == release.tolist() == [3]
     assert numbers is not None
     assert numbers.tolist() == [9]
 
@@ -68,8 +68,8 @@ def test_the_last_rows_of_a_batch_do_not_keep_the_rest_of_it() -> None:
     queue, read = _queue(), trade_items(list(range(1000)))
     queue.push(read[:500], 499)
     queue.take(400)
-    ((rest, _),) = queue.take(499)
-    assert rest["release_ns"].tolist() == list(range(401, 500))
+    ((release, rest, _),) = queue.take(499)
+    assert rest["release_ns"].tolist() == release.tolist() == list(range(401, 500))
     assert rest.base is None or rest.base.nbytes < read.nbytes / 4
 
 
@@ -110,18 +110,19 @@ def test_parts_are_told_by_stream() -> None:
     queue.push(trade_items([1, 2, 3]), 3)
     merge = Merge([queue, _queue(StreamType.BAR)], 2)
     assert [(stream.type, len(items)) for stream, items in merge.parts] == [(StreamType.TRADE, 2)]
-    assert len(merge.items()) == 2
+    assert merge.in_order().release_ns.tolist() == [1, 2]
 
 
 def test_merging_nothing_gives_nothing() -> None:
-    assert len(merge_items([])) == 0
+    assert len(merge_rows([]).items) == 0
 
 
 def test_what_is_merged_shares_no_memory_with_its_parts() -> None:
     ticks, quotes = trade_items([1, 5]), quote_items([3])
     for parts in ([ticks], [ticks, quotes], [ticks[:1], quotes, ticks[1:]]):
-        merged = merge_items(parts)
+        release, merged, _ = merge_rows([Rows(part["release_ns"], part) for part in parts])
         assert merged["release_ns"].tolist() == sorted(merged["release_ns"].tolist())
+        assert release.tolist() == merged["release_ns"].tolist()
         assert len(merged) == sum(len(part) for part in parts)
         assert not any(np.shares_memory(merged, part) for part in parts)
     assert len(merge_queues([_queue(sequenced=True)], 5)) == 0

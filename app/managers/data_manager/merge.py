@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from app.errors import StreamClosedError
-from app.feed.queues import BEFORE_ALL_NS, Merge, StreamQueue
+from app.feed.queues import BEFORE_ALL_NS, Merge, Rows, StreamQueue
 from app.feed.sources import END_NS
 from app.managers.data_manager.session_data import LateRows
 from app.model import Block, Ints, Items, Stream, empty_items
@@ -20,8 +20,9 @@ CHUNK_ROWS = 262_144
 class Chunk:
     """Merged items that wait for their time; ``at`` is the next undelivered slice."""
 
-    def __init__(self, items: Items) -> None:
-        release = np.ascontiguousarray(items["release_ns"])
+    def __init__(self, items: Items, release_ns: Ints | None = None) -> None:
+        """``release_ns`` are those of the items, where they are at hand in one piece."""
+        release = np.ascontiguousarray(items["release_ns"]) if release_ns is None else release_ns
         self.items = items
         edges = np.flatnonzero(release[1:] != release[:-1]) + 1
         self.bounds: Ints = np.concatenate(([0], edges, [len(items)])) if len(items) else edges
@@ -89,7 +90,8 @@ class Merged(Protocol):
     @property
     def parts(self) -> Sequence[tuple[Stream, Items | LateRows]]: ...
 
-    def items(self) -> Items: ...
+    def in_order(self) -> Rows:
+        """All in the total order."""
 
 
 class Merger:

@@ -207,13 +207,13 @@ class Player:
             with self._changed:
                 self.known_ns = self._merger.merged_through_ns
             return
-        items = merge.items()
+        release_ns, items, _ = merge.in_order()
         if merge.words_known is not None:
             self.words.learn(merge.words_known)
         elif any(stream.type is not StreamType.BAR for stream, _ in merge.parts):
             self.words.renumber(items)
         items.flags.writeable = False
-        chunk = Chunk(items)
+        chunk = Chunk(items, release_ns)
         with self._changed:
             self.chunk = chunk
             self.known_ns = self._merger.merged_through_ns

@@ -21,7 +21,7 @@ from blake3 import blake3
 from app.calendar import TradingDay
 from app.damage import UNREADABLE
 from app.errors import CatalogError
-from app.feed.queues import StreamQueue
+from app.feed.queues import Rows, StreamQueue
 from app.feed.sources import END_NS
 from app.managers.data_manager.day_book import KeptDay
 from app.managers.data_manager.merge import Merger, QueueFigures
@@ -158,12 +158,11 @@ class PreparedRows:
             if len(rows := self._merger.read_of(stream, LateRows(self._chunk, places[low:high])))
         ]
 
-    def items(self) -> Items:
-        """One array in the total order; not to be written to but where words are to be numbered."""
+    def in_order(self) -> Rows:
+        """All in the total order; not to be written to but where words are to be numbered."""
         items = self._chunk[self._low : self._high]
-        if self.words_known is not None:
-            return items
-        return copy_of(items)
+        release = np.ascontiguousarray(items["release_ns"])
+        return Rows(release, items if self.words_known is not None else copy_of(items))
 
     def __iter__(self) -> Iterator[tuple[Stream, LateRows]]:
         return iter(self.parts)

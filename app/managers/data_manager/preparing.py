@@ -232,7 +232,7 @@ def _write_chunks(
     numbers = {key: number for number, key in enumerate(recorder.merger.queues)}
     with pa.ipc.new_file(str(path), SCHEMA) as writer:
         for merged, through_ns in recorder.chunks():
-            items = merged.items()
+            items = merged.in_order().items
             if not len(items) and through_ns < END_NS:
                 continue
             places = _by_stream(items, merged, recorder.merger.queues, numbers)
