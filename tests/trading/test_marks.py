@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from app.model import Block, Flag, Items, Window
 from app.trading.data_events import MarketEvent
-from app.trading.marks import Marks, eligible_prices
+from app.trading.marks import Marks
+from app.trading.stretch import alone, eligible_prices
 from tests.trading.harness import ELIGIBLE, bar, minute, quote, trade, window
 
 M = [minute(n) for n in range(12)]
@@ -179,19 +180,18 @@ def test_windows_of_a_block_are_looked_at_together(
     block = Block(whole.times_ns, whole.bounds, whole.items)
     edges = [0, *sorted(c for c in cuts if c < len(whole.times_ns)), len(whole.times_ns)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.trading.marks._ROWS", ahead)
+        patch.setattr("app.trading.stretch._ROWS", ahead)
         for low, high in pairwise(edges):
             part = whole._replace(block=block).part(low, high)
-            found, alone = Marks(2).eligible(part), eligible_prices(part)
-            assert found.window is part
-            for column, expected in zip(found[1:], alone[1:], strict=True):
-                assert np.array_equal(column, expected)
+            found, expected = Marks(2).eligible(part), eligible_prices(alone(part))
+            assert np.array_equal(found.times_ns, part.times_ns)
+            assert all(map(np.array_equal, found, expected))
 
 
 def test_eligible_rows_come_in_delivered_order() -> None:
     whole = window([trade(1, M[1], 3), bar(0, M[0], 1, 1, 1, 2), quote(0, M[1], 1, 2)])
-    found = eligible_prices(whole)
-    assert found.window is whole
+    found = eligible_prices(alone(whole))
+    assert np.array_equal(found.times_ns, whole.times_ns)
     assert found.release_ns.tolist() == [M[1], M[1]]
     assert found.symbol.tolist() == [1, 0]
     assert np.array_equal(found.price, [3, 2])
@@ -204,5 +204,5 @@ def test_eligible_rows_are_worked_out_once_for_all_who_were_told_of_no_split() -
     for marks in (one, other, split):
         note(marks, whole)
     assert [marks.price(0) for marks in (one, split, other)] == [70, 10, 70]
-    assert one.eligible(whole) is other.eligible(whole)
-    assert split.eligible(whole) is split.eligible(whole)
+    assert one.rows(whole)[0] is other.rows(whole)[0]
+    assert split.rows(whole)[0] is split.rows(whole)[0]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.model import Flag, Items, Window, join_items
+from app.model import Block, Flag, Items, Window, join_items
 from app.times import SECOND_NS
 from app.trading.bus import Phase
 from app.trading.context import CorporateAction
@@ -106,15 +106,14 @@ def test_what_is_undone_at_the_same_time_is_no_point() -> None:
     assert points(desk) == [(DAYS[0].first_ns - 1, 100_000, 100_000, 0, 0)]
 
 
-@pytest.mark.parametrize(("outcome", "last"), [("stopped", 100_100), ("failed", 100_000)])
-def test_a_stopped_run_has_its_curve_up_to_there(outcome: str, last: float) -> None:
-    """A failed one has what was given before."""
+@pytest.mark.parametrize("outcome", ["stopped", "failed"])
+def test_a_stopped_run_has_its_curve_up_to_there(outcome: str) -> None:
     desk = Desk(fills=[fill(1, M[1], 100, 10)])
     desk.start()
     desk.play(bar(0, M[0], 10, 10, 10, 10))
     desk.play(bar(0, M[1], 11, 11, 11, 11))
     desk.engine.finish(outcome)
-    assert points(desk)[-1][1] == last
+    assert points(desk)[-1][1] == 100_100
 
 
 def test_a_run_that_is_stopped_within_a_window_has_its_curve_up_to_there() -> None:
@@ -246,20 +245,18 @@ def cut(whole: Window, cuts: set[int]) -> list[Window]:
     """The same slices in several windows."""
     count = len(whole.times_ns)
     edges = [0, *sorted(c for c in cuts if c < count), count]
-    found = []
-    for low, high in pairwise(edges):
-        bounds = whole.bounds[low : high + 1]
-        items = whole.items[bounds[0] : bounds[-1]]
-        times = whole.times_ns[low:high]
-        found.append(Window(1, 0, whole.first_seq + low, times, bounds - bounds[0], items))
-    return found
+    return [whole.part(low, high) for low, high in pairwise(edges)]
 
 
-def play(play: Play, cuts: set[int]) -> Desk:
+def play(play: Play, cuts: set[int], *, merged: bool = False) -> Desk:
+    """``merged``: windows say what they were cut of."""
     desk = Desk(play.symbols, fills=play.fills)
     desk.start()
     desk.market.add([play.rows])
-    for one in cut(window([play.rows]), cuts):
+    whole = window([play.rows])
+    if merged:
+        whole = whole._replace(block=Block(whole.times_ns, whole.bounds, whole.items))
+    for one in cut(whole, cuts):
         desk.engine.on_window(one)
     desk.engine.advance(DAYS[0].close_ns)
     desk.end()
@@ -282,6 +279,20 @@ def test_where_windows_are_cut_says_nothing(one: Play) -> None:
 
 
 @settings(deadline=None)
+@given(any_play(), st.integers(1, 20), st.sampled_from([0.0, 1e9]))
+def test_windows_that_are_looked_at_together_say_the_same(
+    one: Play, rows: int, every_s: float
+) -> None:
+    alone = play(one, one.cuts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.trading.stretch._ROWS", rows)
+        patch.setattr("app.trading.services.portfolio.valuation._EVERY_S", every_s)
+        together = play(one, one.cuts, merged=True)
+    assert points(together) == points(alone)
+    assert told(together) == told(alone)
+
+
+@settings(deadline=None)
 @given(any_play())
 def test_few_symbols_are_valued_as_many_are(one: Play) -> None:
     few = play(one, one.cuts)
@@ -289,7 +300,8 @@ def test_few_symbols_are_valued_as_many_are(one: Play) -> None:
         patch.setattr(Curve, "_points_of_one", lambda *_: None)
         patch.setattr("app.trading.services.portfolio.excursions._FEW", -1)
         patch.setattr("app.trading.services.portfolio.state._FEW", -1)
-        many = play(one, one.cuts)
+        patch.setattr("app.trading.stretch._ROWS", 10)
+        many = play(one, one.cuts, merged=True)
     assert points(few) == points(many)
     assert told(few) == told(many)
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from app.model import Items, StreamType, Window
+from app.model import Block, Items, StreamType
 from app.trading.adjust import split_ratios
 from app.trading.context import RunContext
 from app.trading.events import PositionState
-from app.trading.marks import eligible_prices
+from app.trading.stretch import Stretch, eligible_prices
 from app.trading.values import from_micros, market_value
 
 _BACK = 64  # rows that are looked at first: one of them is nearly always eligible
@@ -57,7 +57,7 @@ def _last(context: RunContext, rows: Items, is_bar: bool, near: float) -> _Price
     old = {symbol: near * ratio for symbol, ratio in ratios.items()}  # about so, for late prints
     for some in (rows[-_BACK:], rows):
         bounds = np.array([0, len(some)])
-        prices = eligible_prices(Window(1, day, 1, bounds[:1], bounds, some), ratios, old)
+        prices = eligible_prices(Stretch(Block(bounds[:1], bounds, some), 0, 1), ratios, old)
         if len(prices.price):
             return _Price(int(prices.release_ns[-1]), is_bar, float(prices.price[-1]))
     return None

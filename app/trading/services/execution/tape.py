@@ -30,6 +30,7 @@ from app.trading.adjust import spans_split, split_ratios
 from app.trading.context import RunContext
 from app.trading.services.execution.codes import Why
 from app.trading.services.execution.outcome import Row, Source
+from app.trading.stretch import Stretch, alone, stretch_of
 
 _RECORD = Struct("<q4x2xH7d")  # app.model.ITEM: release_ns, flags, values
 _RELEASE = Struct("<q")
@@ -73,37 +74,43 @@ class Records:
 
 
 class _Reel(NamedTuple):
-    """The usable rows of one source in a window: symbol by symbol, each in delivered order."""
+    """The usable rows of one source in a stretch: symbol by symbol, each in delivered order."""
 
     records: Records
-    numbers: memoryview  # of the window's items
-    symbols: memoryview | None  # of the rows; None where the run has only one
-    bounds: memoryview  # of the window
+    numbers: memoryview  # of the stretch's items
+    ends: memoryview  # of the rows: symbol s has those from ends[s] to ends[s + 1]
+    bounds: memoryview  # of the stretch
 
-    def cut(self, symbol: int) -> Tape | None:
-        """The symbol's own; None where it has none."""
-        if self.symbols is None:
-            return Tape(self, 0, len(self.numbers)) if len(self.numbers) else None
-        low = bisect_left(self.symbols, symbol)
-        high = bisect_right(self.symbols, symbol, low)
-        return Tape(self, low, high) if low < high else None
+    def cut(self, symbol: int, first: int, last: int) -> Tape | None:
+        """The symbol's own of these slices; None where it has none."""
+        low, high = self.ends[symbol], self.ends[symbol + 1]
+        if first:
+            low = bisect_left(self.numbers, self.bounds[first], low, high)
+        if last < len(self.bounds) - 1:
+            high = bisect_left(self.numbers, self.bounds[last], low, high)
+        return Tape(self, first, low, high) if low < high else None
 
 
 class Tape:
-    """Usable rows of one symbol in a window, in delivered order: the places low to high."""
+    """Usable rows of one symbol in a window, in delivered order: the places low to high.
 
-    def __init__(self, reel: _Reel, low: int, high: int) -> None:
+    ``numbers`` are those of the items of the stretch that the window lies in; it begins with the
+    stretch's slice ``first``.
+    """
+
+    def __init__(self, reel: _Reel, first: int, low: int, high: int) -> None:
         self.records, self.numbers, _, self._bounds = reel
         self.source = self.records.source
-        self.low, self.high = low, high
+        self._first, self.low, self.high = first, low, high
 
     def slice_of(self, at: int) -> int:
         """The slice of the window that has this place's row."""
-        return bisect_right(self._bounds, self.numbers[at]) - 1
+        return bisect_right(self._bounds, self.numbers[at], self._first) - 1 - self._first
 
     def first_of(self, slice_: int) -> int:
         """The first place in a slice of the window, or after it."""
-        return bisect_left(self.numbers, self._bounds[slice_], self.low, self.high)
+        row = self._bounds[self._first + slice_]
+        return bisect_left(self.numbers, row, self.low, self.high)
 
     def since(self, at: int, start_ns: int) -> int:
         """The first place from ``at`` on whose row starts then or later."""
@@ -185,13 +192,17 @@ def _skip_numbers(
     return found
 
 
-def _by_symbol(numbers: Ints, items: Items, count: int) -> tuple[Ints, memoryview]:
-    """Rows of a window sorted by symbol, each one's in their order, and the symbol of each."""
+def _by_symbol(numbers: Ints, items: Items, count: int) -> tuple[Ints, Ints]:
+    """Rows of a stretch sorted by symbol, each one's in their order; where each one's end."""
+    ends = np.zeros(count + 1, np.int64)
+    if count == 1:
+        ends[1] = len(numbers)
+        return numbers, ends
     symbols = items["symbol"][numbers]
     if count < 2**16:
         symbols = symbols.astype(np.uint16)  # numpy sorts these by radix
-    order = symbols.argsort(kind="stable")
-    return numbers[order], symbols[order].data
+    np.cumsum(np.bincount(symbols, minlength=count), out=ends[1:])
+    return numbers[symbols.argsort(kind="stable")], ends
 
 
 class Tapes:
@@ -203,8 +214,10 @@ class Tapes:
         self._day = context.first_day
         self._ratios: dict[int, float] = {}
         self._sources: dict[int, Source | None] = {}
-        self._reels: dict[Source, _Reel] = {}
-        self._tapes: dict[int, Tape | None] = {}
+        self._stretch: Stretch | None = None  # that the window lies in, from which slice on
+        self._first = 0
+        self._reels: dict[Source, _Reel] = {}  # of the stretch
+        self._tapes: dict[int, Tape | None] = {}  # of the window
         self.window: Window | None = None
 
     def open_day(self, day: int) -> None:
@@ -214,9 +227,12 @@ class Tapes:
         self.window = None
 
     def move(self, window: Window) -> None:
-        """Another window: nothing of the last one is known any more."""
-        self.window = window
-        self._reels.clear()
+        """Another window: of the last one nothing is known any more but their stretch."""
+        stretch = alone(window) if self._ratios else stretch_of(window)
+        if stretch is not self._stretch:
+            self._stretch = stretch
+            self._reels.clear()
+        self.window, self._first = window, stretch.place_of(window)
         self._tapes.clear()
 
     def source(self, symbol: int) -> Source | None:
@@ -232,31 +248,31 @@ class Tapes:
         """The symbol's usable rows of this window; None where it has none."""
         if symbol in self._tapes:
             return self._tapes[symbol]
-        source = self.source(symbol)
-        reel = None if source is None else self._reel(source)
-        found = self._tapes[symbol] = None if reel is None else reel.cut(symbol)
+        source, window = self.source(symbol), self.window
+        found = None
+        if source is not None and window is not None:
+            last = self._first + len(window.times_ns)
+            found = self._reel(source).cut(symbol, self._first, last)
+        self._tapes[symbol] = found
         return found
 
-    def _reel(self, source: Source) -> _Reel | None:
-        """All usable rows of a source: one test and one sort serve every symbol of the window."""
-        window = self.window
-        if window is None:
-            return None
+    def _reel(self, source: Source) -> _Reel:
+        """All usable rows of a source: one test and one sort serve every symbol and window."""
+        stretch = self._stretch
+        assert stretch is not None  # there is a window
         if source not in self._reels:
-            items = window.items
-            usable = _skip_numbers(items, source, self._halts_in(window), self._ratios) == 0
+            items = stretch.items
+            usable = _skip_numbers(items, source, self._halts_in(stretch), self._ratios) == 0
             usable &= items["stream"] == _CODES[source]
-            numbers, symbols = usable.nonzero()[0], None
-            if len(self._context.symbols) > 1:
-                numbers, symbols = _by_symbol(numbers, items, len(self._context.symbols))
+            numbers, ends = _by_symbol(usable.nonzero()[0], items, len(self._context.symbols))
             self._reels[source] = _Reel(
-                Records(source, items), numbers.data, symbols, window.bounds.data
+                Records(source, items), numbers.data, ends.data, stretch.bounds.data
             )
         return self._reels[source]
 
-    def _halts_in(self, window: Window) -> list[Halt]:
-        """Those that may touch a row of the window."""
+    def _halts_in(self, stretch: Stretch) -> list[Halt]:
+        """Those that may touch a row of the stretch."""
         if not self._halts:
             return []
-        first_ns, last_ns = window.times_ns.item(0) - MINUTE_NS, window.times_ns.item(-1)
+        first_ns, last_ns = stretch.times_ns.item(0) - MINUTE_NS, stretch.times_ns.item(-1)
         return [halt for halt in self._halts if halt[1] <= last_ns and halt[2] >= first_ns]

@@ -1,19 +1,20 @@
-"""The rows of one window that mark positions, grouped by symbol."""
+"""The rows of one stretch that mark positions, grouped by symbol."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.model import Floats, Ints
-from app.trading.marks import Prices
+from app.trading.stretch import Prices
 
 
 class MarkRows:
     """Symbol s has the rows ``bounds[s]`` to ``bounds[s + 1]``, rising in time.
 
-    ``times_ns`` are those of the window's slices. Of one symbol ``edges`` says which rows a slice
+    ``times_ns`` are those of the stretch's slices. Of one symbol ``edges`` says which rows a slice
     has, as in ``Prices``; of several ``in_slice`` says it of each row.
     """
 
@@ -41,6 +42,17 @@ class MarkRows:
         low, high = self.bounds.item(symbol), self.bounds.item(symbol + 1)
         return bisect_left(self.in_slice, slices, low, high)  # faster than a part's searchsorted
 
+    def first_rows(self, slices: int) -> Ints:
+        """The same of each symbol."""
+        if not slices:
+            return self.bounds[:-1]
+        if slices == len(self.times_ns):
+            return self.bounds[1:]
+        if self._edges is not None:
+            return self._edges[slices : slices + 1]
+        before = _counted(self.in_slice < slices)[self.bounds]
+        return self.bounds[:-1] + before[1:] - before[:-1]
+
     def last_of_slices(self, symbol: int) -> tuple[Ints, Floats]:
         """The slices that mark a symbol, and the last price of each."""
         if self._edges is not None:
@@ -58,18 +70,22 @@ class MarkRows:
         """Those of some slices only, with their times."""
         if len(slices) == len(self.times_ns):
             return self
+        times_ns = self.times_ns[slices.start : slices.stop]
+        if self._edges is not None:
+            edges = self._edges[slices.start : slices.stop + 1]
+            first, last = edges.item(0), edges.item(-1)
+            bounds, price = np.array([0, last - first]), self.price[first:last]
+            return MarkRows(times_ns, bounds, price, edges=edges - first)
         kept = (self.in_slice >= slices.start) & (self.in_slice < slices.stop)
-        before = np.zeros(len(kept) + 1, np.int64)
-        np.cumsum(kept, out=before[1:])
         return MarkRows(
-            self.times_ns[slices.start : slices.stop], before[self.bounds], self.price[kept],
+            times_ns, _counted(kept)[self.bounds], self.price[kept],
             in_slice=self.in_slice[kept] - slices.start,
         )  # fmt: skip
 
 
 def group_by_symbol(prices: Prices, symbols: int) -> MarkRows:
-    """The eligible rows of a window by symbol; ``symbols`` is how many the run has."""
-    times_ns, edges = prices.window.times_ns, prices.edges
+    """The eligible rows of a stretch by symbol; ``symbols`` is how many the run has."""
+    times_ns, edges = prices.times_ns, prices.edges
     if symbols == 1:
         return MarkRows(times_ns, np.array([0, len(prices.price)]), prices.price, edges=edges)
     order = np.argsort(prices.symbol.astype(_small(symbols)), kind="stable")
@@ -80,7 +96,7 @@ def group_by_symbol(prices: Prices, symbols: int) -> MarkRows:
 
 
 def no_rows(symbols: int) -> MarkRows:
-    """Of no window."""
+    """Of no slices."""
     nothing = np.zeros(0, np.int64)
     return MarkRows(nothing, np.zeros(symbols + 1, np.int64), np.zeros(0), in_slice=nothing)
 
@@ -88,6 +104,13 @@ def no_rows(symbols: int) -> MarkRows:
 def numbers_of_slices(edges: Ints) -> Ints:
     """For each row the number of its slice; slice i has the rows edges[i] to edges[i + 1]."""
     return np.arange(len(edges) - 1).repeat(edges[1:] - edges[:-1])
+
+
+def _counted(which: NDArray[np.bool_]) -> Ints:
+    """How many of these there are before each place."""
+    before = np.zeros(len(which) + 1, np.int64)
+    np.cumsum(which, out=before[1:])
+    return before
 
 
 def _small(symbols: int) -> type[np.unsignedinteger]:

@@ -102,7 +102,7 @@ class PortfolioService(BacktestService):
             self._publish_points(self._valuation.flush())
 
     def _on_end(self, event: BacktestEndEvent) -> None:
-        if event.outcome == "stopped":
+        if event.outcome != "completed":
             self._publish_points(self._valuation.flush())
 
     def _publish_points(self, points: EquityEvent | None) -> None:
@@ -204,7 +204,7 @@ class PortfolioService(BacktestService):
             days = self.context.days
             nights = (days[event.day + 1].date - days[event.day].date).days
             self._charge(now_ns, nights, opened)
-        self._publish_points(self._valuation.flush(now_ns))
+        self._publish_points(self._valuation.end_day(now_ns))
 
     def _report_stale(self, now_ns: int, day: int, opened: Sequence[int]) -> None:
         """Symbols without any data on this day, nor after it, in which a position is open."""

@@ -1,24 +1,25 @@
 """Market data as the portfolio sees it: marks, their ranges while lots are open, and the curve.
 
-A window is noted, slice by slice, and looked at when somebody asks, or when it is over.
+Slices are noted, and looked at when somebody asks, or when the stretch that they lie in is over.
 """
 
 from __future__ import annotations
 
 from math import inf, nan
+from time import monotonic
 
-import numpy as np
-
-from app.model import Ints, Window
+from app.model import Window
 from app.trading.data_events import EquityEvent, MarketEvent
 from app.trading.marks import Marks
 from app.trading.services.portfolio.curve import Curve
 from app.trading.services.portfolio.excursions import Excursions
 from app.trading.services.portfolio.rows import MarkRows, group_by_symbol
 from app.trading.services.portfolio.sequences import CASH_ONLY, Step
+from app.trading.stretch import Prices
 from app.trading.values import micros
 
 NEVER_NS = (1 << 63) - 1
+_EVERY_S = 0.1  # between two tellings of new points; how often says nothing, as in the audit
 
 
 class Valuation:
@@ -31,31 +32,53 @@ class Valuation:
         self._symbols = symbols
         self._open: set[int] = set()  # symbols of which some lot is open
         self._window: Window | None = None
-        self._times_ns: Ints = np.zeros(0, np.int64)  # of its slices
-        self._low = self._high = 0  # those that were noted
-        self._rows: MarkRows | None = None  # of it, once somebody asked
+        self._first = 0  # the number of its first slice in its stretch
+        self._prices: Prices | None = None  # of that stretch
+        self._times_ns = memoryview(b"")  # of the stretch's slices
+        self._begin = 0  # the first of them that was noted
+        self._low = 0  # the first of which the curve has no points
+        self._past = 0  # the first that was not over when its window began, or its day ended
+        self._high = 0  # the first that was not noted
+        self._rows: MarkRows | None = None  # of the stretch, once somebody asked
+        self._due_s = 0.0
 
     def note(self, event: MarketEvent) -> EquityEvent | None:
-        """These slices have been delivered; the points of the window before them."""
+        """These slices have been delivered; new points of the curve up to them, now and then."""
         found = None
         if event.window is not self._window:
-            found = self.flush(event.window.times_ns.item(event.low))
-            self._window, self._low = event.window, event.low
-            self._times_ns = event.window.times_ns
-        self._high = event.high
+            found = self._enter(event)
+        self._high = self._first + event.high
         self.marks.note(event)
         return found
 
-    def flush(self, until_ns: int = NEVER_NS) -> EquityEvent | None:
-        """The window is over, and nothing more comes before ``until_ns``: the points of the curve
-        that are new."""
-        rows = self._marking_rows() if self._open or self.curve.needs_rows else None
-        if rows is not None:
-            self._excursions.leave(rows, self._open)
-        found = self.curve.flush(rows, range(self._low, self._high), self.marks.prices, until_ns)
-        self._window = self._rows = None
-        self._low = self._high = 0
+    def _enter(self, event: MarketEvent) -> EquityEvent | None:
+        """Another window, and perhaps another stretch."""
+        found, begin_ns = None, event.window.times_ns.item(event.low)
+        prices, first = self.marks.rows(event.window)
+        if prices is not self._prices:
+            found = self.flush(begin_ns)
+            rows = self._marking_rows() if self._open else None
+            if rows is not None:
+                self._excursions.leave(rows, self._open, self._high)
+            self._prices, self._rows = prices, None
+            self._times_ns = prices.times_ns.data
+            self._begin = self._low = self._high = first + event.low
+        elif monotonic() >= self._due_s:
+            found = self.flush(begin_ns)
+        self._window, self._first, self._past = event.window, first, first + event.low
         return found
+
+    def end_day(self, until_ns: int) -> EquityEvent | None:
+        """All slices of a day have been delivered; as ``flush`` where points wait for long."""
+        self._past = self._high
+        return self.flush(until_ns) if monotonic() >= self._due_s else None
+
+    def flush(self, until_ns: int = NEVER_NS) -> EquityEvent | None:
+        """Nothing more comes before ``until_ns``: the points of the curve that are new."""
+        self._due_s = monotonic() + _EVERY_S
+        slices, self._low = range(self._low, self._high), self._high
+        rows = self._marking_rows() if self.curve.needs_rows else None
+        return self.curve.flush(rows, slices, self.marks.prices, until_ns)
 
     def range_of_marks(self, symbol: int, until_ns: int) -> tuple[float, float]:
         """Lowest and highest mark before ``until_ns`` since the last call, or since the first lot
@@ -92,17 +115,18 @@ class Valuation:
         return price
 
     def _slices_before(self, until_ns: int) -> int:
-        """How many delivered slices of the running window were released before then."""
-        slices, time_ns = self._high, self._times_ns.item
-        while slices and time_ns(slices - 1) >= until_ns:  # the one of now, at most
+        """How many delivered slices of the running stretch were released before then."""
+        slices, times_ns = self._high, self._times_ns
+        while slices > self._past and times_ns[slices - 1] >= until_ns:  # the one of now, at most
             slices -= 1
         return slices
 
     def _is_slice(self, number: int, at_ns: int) -> bool:
-        """Whether that delivered slice of the running window was released then."""
-        return number < self._high and self._times_ns.item(number) == at_ns
+        """Whether that delivered slice of the running stretch was released then."""
+        return number < self._high and self._times_ns[number] == at_ns
 
     def _marking_rows(self) -> MarkRows | None:
-        if self._window is not None and self._rows is None:
-            self._rows = group_by_symbol(self.marks.eligible(self._window), self._symbols)
+        if self._prices is not None and self._rows is None:
+            self._rows = group_by_symbol(self._prices, self._symbols)
+            self._excursions.enter(self._rows, self._begin)
         return self._rows
