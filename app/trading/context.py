@@ -5,9 +5,11 @@ Reading recorded data always names the time that bounds it: nothing released lat
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from app.calendar import TradingDay
@@ -114,7 +116,14 @@ class RunContext:
 
         In order of ex-dates. Before the first of ``days`` nothing is known of sessions.
         """
-        until = self.days[day].date
-        after = self.days[day - 1].date if day else until - timedelta(days=1)
-        found = [a for a in self.actions if after < a.ex_date <= until]
-        return sorted(found, key=lambda a: a.ex_date)
+        return self._actions.get(day, ())
+
+    @cached_property
+    def _actions(self) -> dict[int, list[CorporateAction]]:
+        """By the first day on or after their ex-date."""
+        dates = [day.date for day in self.days]
+        found: dict[int, list[CorporateAction]] = {}
+        for action in sorted(self.actions, key=lambda a: a.ex_date):
+            if dates[0] <= action.ex_date <= dates[-1]:
+                found.setdefault(bisect_left(dates, action.ex_date), []).append(action)
+        return found

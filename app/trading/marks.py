@@ -31,8 +31,9 @@ class Marks:
         self._window: Window | None = None
         self._stretch: Stretch | None = None  # that it lies in, and from which slice on
         self._first = 0
-        self._rows: Prices | None = None  # of the stretch, and its edges
+        self._rows: Prices | None = None  # of the stretch, and its columns to read one of
         self._edges = memoryview(b"")
+        self._single: tuple[Any, memoryview] | None = None  # price and time where one symbol is all
         self._low = self._high = 0  # slices of it that were noted and not worked out
         self._ratios: dict[int, float] = {}  # splits of the newest day that has any
         self._old: dict[int, float] = {}  # the marks before them, by symbol
@@ -109,6 +110,8 @@ class Marks:
             self._rows = eligible_prices(stretch, splits, self._old) if splits else stretch.prices
             self._stretch = stretch
             self._edges = self._rows.edges.data
+            if len(self._prices) == 1:
+                self._single = self._rows.price.data, self._rows.release_ns.data
             self._low = self._high = 0
         self._window, self._first = window, stretch.place_of(window)
 
@@ -121,18 +124,20 @@ class Marks:
         return self._ratios if day == self._split_day else None
 
     def _work(self) -> None:
-        known = self._rows
-        assert known is not None  # there are slices
+        rows = self._rows
+        assert rows is not None  # there are slices
         first, last = self._edges[self._low], self._edges[self._high]
         self._low = self._high
-        if len(self._prices) == 1 and first < last:
-            first = last - 1  # no row before the last one counts
-        if last - first > _FEW:
-            symbols = known.symbol[first:last]
-            self._prices[symbols] = known.price[first:last]
-            self._times_ns[symbols] = known.release_ns[first:last]
-            return
-        for row in range(first, last):
-            symbol = known.symbol.item(row)
-            self._price_of[symbol] = known.price.item(row)
-            self._time_of[symbol] = known.release_ns.item(row)
+        if self._single is not None:
+            if first < last:  # no row before the last one counts
+                price, release_ns = self._single
+                self._price_of[0], self._time_of[0] = price[last - 1], release_ns[last - 1]
+        elif last - first > _FEW:
+            symbols = rows.symbol[first:last]
+            self._prices[symbols] = rows.price[first:last]
+            self._times_ns[symbols] = rows.release_ns[first:last]
+        else:
+            for row in range(first, last):
+                symbol = rows.symbol.item(row)
+                self._price_of[symbol] = rows.price.item(row)
+                self._time_of[symbol] = rows.release_ns.item(row)

@@ -8,6 +8,7 @@ services of a thread, and kept while windows of it come.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -116,7 +117,8 @@ def alone(window: Window) -> Stretch:
 def _from(block: Block, low: int, high: int) -> Stretch:
     """From slice ``low`` on, up to ``high`` and on to ``_ROWS`` rows, where the block has them."""
     rows = block.bounds.item(low) + _ROWS
-    return Stretch(block, low, max(high, int(block.bounds.searchsorted(rows, "right")) - 1))
+    # numpy's own would give the interpreter lock away
+    return Stretch(block, low, max(high, bisect_right(block.bounds.data, rows, low) - 1))
 
 
 class _Newest(threading.local):

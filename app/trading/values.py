@@ -20,6 +20,7 @@ MICRO = 1_000_000
 _UNITS = UNITS // MICRO  # in a millionth
 _MICROTH = Decimal(1).scaleb(-6)
 _MOST = 9e17  # of one position, so that sums fit into 64 bits
+_EXACT = 2.0**53  # floats are whole numbers up to here
 
 
 def market_values(quantities: Floats, prices: Floats) -> Ints:
@@ -54,15 +55,23 @@ def net_value(quantity: float, price: float) -> int:
 def total_values(quantities: Mapping[int, float], prices: Floats) -> tuple[int, int]:
     """The sum of the market values of these quantities by symbol, and that of their sizes."""
     price = prices.item
-    try:
-        values = [round(q * price(symbol) * MICRO) for symbol, q in quantities.items()]
-    except (ValueError, OverflowError):  # a NaN counts for nothing, infinity is told
-        values = [net_value(q, price(symbol)) for symbol, q in quantities.items()]
-    gross = sum(map(abs, values))
-    if gross > _MOST:  # perhaps by one of them alone, which is told
-        for symbol, quantity in quantities.items():
-            net_value(quantity, price(symbol))
-    return sum(values), gross
+    net = gross = 0
+    for symbol, quantity in quantities.items():
+        exact = quantity * price(symbol) * MICRO
+        value = round(exact) if -_MOST <= exact <= _MOST else net_value(quantity, price(symbol))
+        net += value
+        gross += abs(value)
+    return net, gross
+
+
+def total_values_of_all(quantities: Floats, prices: Floats) -> tuple[int, int]:
+    """As ``total_values``, of columns by symbol: a third of the time where many are held."""
+    exact = np.rint(quantities * prices * MICRO)
+    gross = np.add.reduce(np.abs(exact)).item()
+    if gross <= _EXACT:  # no sum on the way to it was rounded; and there is no NaN
+        return int(np.add.reduce(exact)), int(gross)
+    values = market_values(quantities, prices)
+    return int(np.add.reduce(values)), int(np.add.reduce(np.abs(values)))
 
 
 def _too_large(value: float) -> TapedeckError:

@@ -53,6 +53,7 @@ class CatalogMarket:
         self._dates = {stream: stream_dates(catalog, stream) for stream in config.streams}
         self._dates_of: dict[tuple[int, StreamType], frozenset[int]] = {}  # by symbol, when asked
         self._numbers = [(day.date - _EPOCH).days for day in config.days]
+        self._ends = lru_cache(maxsize=None)(self._find_end)
         self._regular = lru_cache(maxsize=None)(self._load_regular)
 
     def _view(self, now_ns: int) -> View:
@@ -96,6 +97,9 @@ class CatalogMarket:
 
     def ends(self, symbol: int) -> int | None:
         """The release of the symbol's very last item in the catalog; None where it has none."""
+        return self._ends(symbol)
+
+    def _find_end(self, symbol: int) -> int | None:
         name = self._config.symbols[symbol]
         lasts = [
             piece.last_ns + (MINUTE_NS if channel == "bars_1m" else 0)

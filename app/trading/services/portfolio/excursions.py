@@ -14,6 +14,7 @@ from app.model import Ints
 from app.trading.services.portfolio.rows import MarkRows
 
 _FEW = 16  # symbols; one by one is faster up to about here
+_SHORT = 250  # rows; the same
 
 
 class Excursions:
@@ -66,8 +67,10 @@ class Excursions:
             return low, high
         self._seen[symbol] = last
         price = rows.price[first:last]
-        lowest, highest = price.item(price.argmin()), price.item(price.argmax())  # half of min, max
-        return min(low, lowest), max(high, highest)
+        if last - first > _SHORT:
+            return min(low, price.min().item()), max(high, price.max().item())
+        few = price.tolist()
+        return min(low, *few), max(high, *few)
 
     def _look_at_all(self, rows: MarkRows, last: Ints) -> None:
         left = np.flatnonzero(self._seen < last)

@@ -18,7 +18,7 @@ class MarkRows:
     has, as in ``Prices``; of several ``in_slice`` says it of each row.
     """
 
-    __slots__ = ("_edges", "_in_slice", "bounds", "price", "times_ns")
+    __slots__ = ("_bounds", "_edges", "_in_slice", "_slices", "bounds", "price", "times_ns")
 
     def __init__(
         self, times_ns: Ints, bounds: Ints, price: Floats, *, edges: Ints | None = None,
@@ -39,8 +39,9 @@ class MarkRows:
         """The symbol's first row after so many slices."""
         if self._edges is not None:
             return self._edges.item(slices)
+        # Faster than searchsorted, and on a memoryview than on an array.
         low, high = self.bounds.item(symbol), self.bounds.item(symbol + 1)
-        return bisect_left(self.in_slice, slices, low, high)  # faster than a part's searchsorted
+        return bisect_left(self.in_slice.data, slices, low, high)
 
     def first_rows(self, slices: int) -> Ints:
         """The same of each symbol."""

@@ -46,20 +46,21 @@ class Sequences:
 
     def take(self, steps: Sequence[Step], slices: Sequence[int]) -> Changes:
         """Put in all steps, each before the marks of its slice; by how much they change values."""
-        marks, bounds = self._marks, self._marks.bounds
+        marks = self._marks
+        bounds, prices = marks.bounds.data, marks.price.data  # an element in half of the time
         newest: dict[int, tuple[int, float, float]] = {}  # by symbol: next row, quantity, price
         changes = Changes([], [], [])
         for number, (step, before) in enumerate(zip(steps, slices, strict=True)):
             symbol = step.symbol
             if symbol == CASH_ONLY:
                 continue
-            begin, end = bounds.item(symbol), bounds.item(symbol + 1)
+            begin, end = bounds[symbol], bounds[symbol + 1]
             row = marks.first_row(symbol, before)
             since, quantity, price = newest.get(symbol) or (
                 begin, self._quantities.item(symbol), self._prices.item(symbol)
             )  # fmt: skip
             if row > since:
-                price = marks.price.item(row - 1)
+                price = prices[row - 1]
             value = net_value(quantity, price) if quantity else 0
             if step.price == step.price:
                 price = step.price

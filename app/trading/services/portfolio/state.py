@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from app.model import Floats
 from app.trading.events import PortfolioStateEvent, PositionState
 from app.trading.money import UNITS
 from app.trading.services.portfolio.account import Account
 from app.trading.services.portfolio.lots import Book
-from app.trading.values import MICRO, market_value, market_values, total_values
+from app.trading.values import MICRO, market_value, total_values, total_values_of_all
 
 _FEW = 16  # symbols; one by one is faster up to about here
 _UNITS = UNITS // MICRO  # in a millionth
@@ -50,5 +48,4 @@ def _totals(account: Account, prices: Floats) -> tuple[int, int]:
     """The sum of the market values of all symbols, and that of their sizes, in millionths."""
     if len(account.held) <= _FEW:
         return total_values(account.held, prices)
-    values = market_values(account.quantities, prices)
-    return int(np.add.reduce(values)), int(np.add.reduce(np.abs(values)))
+    return total_values_of_all(account.quantities, prices)
