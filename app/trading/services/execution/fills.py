@@ -28,7 +28,7 @@ class Price(msgspec.Struct, frozen=True, gc=False):
     takes: bool
     source: Source
     time_ns: int
-    size: float = 0.0  # shares behind it
+    size: float = 0.0  # shares behind it, where slippage asks for them
     spread: float | None = None  # of a quote
 
 
@@ -56,7 +56,7 @@ class FillMaker:
         if in_bar and self._realistic and order.type is not OrderType.MARKET_ON_OPEN:
             price = self._worked(order, outcome, row)
             time_ns = row.release_ns
-        size = row_size(row, order.sign) if takes else 0.0
+        size = row_size(row, order.sign) if takes and self._slips else 0.0
         return Price(price, takes, row.source, time_ns, size, spread)
 
     def _worked(self, order: WorkingOrder, outcome: Outcome, row: Row) -> float:

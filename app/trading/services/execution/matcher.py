@@ -207,7 +207,9 @@ class Matcher:
     def _fill_on(self, fill: _Fill, row: Row, key: tuple[int, int]) -> bool:
         """Fill as much as may be on a row; whether anything did."""
         order = fill.order
-        quantity = self._obtain(order, self.fillable(order), row, key)
+        quantity = self.fillable(order)
+        if self._realistic and quantity and order.type is not OrderType.MARKET_ON_OPEN:
+            quantity = self._obtain(order, quantity, row, key)
         if quantity:
             at = self.maker.on_row(order, fill.outcome, row)
             flags = ("ambiguous",) if fill.doubt else ()
@@ -228,9 +230,7 @@ class Matcher:
         return room if room == wanted or order.order.tif is not TimeInForce.FOK else 0.0
 
     def _obtain(self, order: WorkingOrder, wanted: float, row: Row, key: tuple[int, int]) -> float:
-        """What the row's liquidity gives; all of it but under ``realistic``."""
-        if not wanted or not self._realistic or order.type is OrderType.MARKET_ON_OPEN:
-            return wanted
+        """What the row's liquidity gives."""
         available = self._pools.available(row, key, order.sign)
         if order.order.tif is TimeInForce.FOK and available < wanted:
             return 0.0

@@ -150,7 +150,7 @@ class ExecutionSimulator(BacktestService):
         for order in orders:
             if order.is_child or not order.live:
                 continue
-            if self._sessions.moc_too_late(order, now_ns):
+            if self._wire.delays and self._sessions.moc_too_late(order, now_ns):
                 reason = "it arrived when market-on-close orders were no longer taken"
                 self._book.refuse(order, Reject.MOC_AFTER_CUTOFF, reason, now_ns)
             else:

@@ -85,7 +85,9 @@ class PortfolioService(BacktestService):
         self._valuation.curve.start(event.ts_event_ns)
 
     def _on_market(self, event: MarketEvent) -> None:
-        self._publish_points(self._valuation.note(event))
+        points = self._valuation.note(event)
+        if points is not None:
+            self.publish(points)
 
     def _on_valuation(self, event: ValuationTriggerEvent) -> None:
         touched: list[PositionState] = []

@@ -33,7 +33,10 @@ def portfolio_state(
     at_ns: int, account: Account, prices: Floats, positions: Sequence[PositionState]
 ) -> PortfolioStateEvent:
     """The account at ``prices``, by symbol."""
-    net, gross = _totals(account, prices)
+    if len(account.held) <= _FEW:
+        net, gross = total_values(account.held, prices)
+    else:
+        net, gross = total_values_of_all(account.quantities, prices)
     exact = net * _UNITS
     return PortfolioStateEvent(
         ts_event_ns=at_ns, cash=account.cash_text(),
@@ -42,10 +45,3 @@ def portfolio_state(
         realised=account.realised / UNITS, unrealised=(exact - account.cost) / UNITS,
         fees=account.fees / UNITS, positions=tuple(positions),
     )  # fmt: skip
-
-
-def _totals(account: Account, prices: Floats) -> tuple[int, int]:
-    """The sum of the market values of all symbols, and that of their sizes, in millionths."""
-    if len(account.held) <= _FEW:
-        return total_values(account.held, prices)
-    return total_values_of_all(account.quantities, prices)

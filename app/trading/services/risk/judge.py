@@ -32,7 +32,7 @@ from app.trading.services.risk.form import bad_group, bad_order
 from app.trading.services.risk.halts import SymbolHalts
 from app.trading.services.risk.limits import Limits, Moment
 from app.trading.services.risk.line import Line, OpenOrder, group_key, left_of, reserve_price
-from app.trading.services.risk.terms import Terms, check_terms, terms_of
+from app.trading.services.risk.terms import check_terms, terms_of
 
 Publish = Callable[[EventBase], None]
 _TERMS = ("quantity", "limit_price", "stop_price", "trail")
@@ -49,7 +49,7 @@ class Judge:
         self._halts = SymbolHalts(context)
         self._symbols = context.symbols
         self._index = {symbol: i for i, symbol in enumerate(context.symbols)}
-        self._terms = [terms_of(symbol, section, context) for symbol in context.symbols]
+        self.terms = [terms_of(symbol, section, context) for symbol in context.symbols]
         self._loss: Refusal | None = None
         self._made: dict[str, int] = {}
 
@@ -65,9 +65,6 @@ class Judge:
             return found
         close = ", ".join(nearest(name, self._index)) or "none"
         return Refusal(Code.UNKNOWN_SYMBOL, f"{name!r} is not in the run; nearest: {close}")
-
-    def terms(self, symbol: int) -> Terms:
-        return self._terms[symbol]
 
     def mark(self, symbol: int) -> float:
         """The last price, NaN before the first."""
@@ -107,7 +104,7 @@ class Judge:
             return symbol
         if order.order_id in self.book.orders:
             return Refusal(Code.DUPLICATE_ORDER, f"{order.order_id} is open already")
-        fault = bad_order(order, self._terms[symbol])
+        fault = bad_order(order, self.terms[symbol])
         if fault is not None:
             return fault
         line = self.book.line(order.strategy_id, symbol)
@@ -138,7 +135,7 @@ class Judge:
 
     def _entry_fault(self, order: Order, opening: float, line: Line, count: int) -> Refusal | None:
         """What needs no sums over the account."""
-        terms = self._terms[line.symbol]
+        terms = self.terms[line.symbol]
         if order.side is Side.SELL and not terms.shortable:
             return not_shortable(order.symbol, opening)
         return (
@@ -172,7 +169,7 @@ class Judge:
     def _amend(self, one: OpenOrder, order: Order) -> Refusal | None:
         """Only what reserves more is asked for limits."""
         was, line = one.order, one.line
-        fault = bad_order(order, self._terms[line.symbol])
+        fault = bad_order(order, self.terms[line.symbol])
         if fault is not None:
             return fault
         if order.quantity <= one.filled:
@@ -188,7 +185,7 @@ class Judge:
         if grows:
             fault = self._entry_fault(order, opening, line, 0)
         elif opening > 0:
-            fault = check_terms(order, opening, mark, self._terms[line.symbol])
+            fault = check_terms(order, opening, mark, self.terms[line.symbol])
         return fault or self.limits.amend(one, order, price, ask=grows)
 
     def _refuse_modify(self, event: ModifyRequestEvent, symbol: str, fault: Refusal) -> None:

@@ -38,7 +38,7 @@ class Signals:
         line = judge.book.line(event.strategy_id, symbol)
         wanted = self._target(event, symbol)
         shares = 0.0 if isinstance(wanted, Refusal) else wanted
-        found = plan(line, event.direction, shares, judge.terms(symbol).lot)
+        found = plan(line, event.direction, shares, judge.terms[symbol].lot)
         if found.cancels:
             judge.cancel(found.cancels, f"signal {event.signal_id}")
         if isinstance(wanted, Refusal) and line.position * event.direction >= 0:
@@ -51,7 +51,7 @@ class Signals:
         if event.direction == 0:
             return 0.0
         judge = self._judge
-        terms, mark = judge.terms(symbol), judge.mark(symbol)
+        terms, mark = judge.terms[symbol], judge.mark(symbol)
         if event.direction < 0 and not terms.shortable:
             return not_shortable(event.symbol)
         if math.isnan(mark):
