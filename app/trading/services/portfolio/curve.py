@@ -174,7 +174,7 @@ class Curve:
         steps = sequences.take(self._steps, before)
         for total, change in zip((net, gross), sequences.value_changes(), strict=True):
             np.add.at(total, row_at, change)
-        places = [at[number] for number in steps.steps]
+        places = np.array(at, np.int64)[steps.steps]
         np.add.at(net, places, steps.net)
         np.add.at(gross, places, steps.gross)
         net[0] += self._account.net

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,16 @@ class MarkRows:
         # Faster than searchsorted, and on a memoryview than on an array.
         low, high = self.bounds.item(symbol), self.bounds.item(symbol + 1)
         return bisect_left(self.in_slice.data, slices, low, high)
+
+    def first_rows_of(self, symbols: Sequence[int], slices: Sequence[int]) -> list[int]:
+        """The same of some symbols, each after its own number of slices."""
+        if self._edges is not None:
+            return [self._edges.item(before) for before in slices]
+        bounds, in_slice = self.bounds.data, self.in_slice.data
+        return [
+            bisect_left(in_slice, before, bounds[symbol], bounds[symbol + 1])
+            for symbol, before in zip(symbols, slices, strict=True)
+        ]
 
     def first_rows(self, slices: int) -> Ints:
         """The same of each symbol."""
