@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from app.model import Block, Flag, Items, Window, join_items
 from app.times import SECOND_NS
-from app.trading.bus import Phase
+from app.trading.bus import HandlerError, Phase
 from app.trading.context import CorporateAction
 from app.trading.data_events import MarketEvent
-from app.trading.events import FillEvent, PortfolioStateEvent
+from app.trading.events import BacktestEndEvent, FillEvent, PortfolioStateEvent
 from app.trading.sections import PortfolioSection
 from app.trading.services.portfolio.curve import Curve
 from tests.trading.harness import (
@@ -114,6 +114,16 @@ def test_a_stopped_run_has_its_curve_up_to_there(outcome: str) -> None:
     desk.play(bar(0, M[1], 11, 11, 11, 11))
     desk.engine.finish(outcome)
     assert points(desk)[-1][1] == 100_100
+
+
+def test_a_run_that_fails_for_a_value_beyond_all_bounds_ends_as_any_other() -> None:
+    desk = Desk(fills=[fill(1, M[1], 100, 10), fill(2, M[2], 1e9, 10)])
+    desk.start()
+    desk.play(bar(0, M[0], 10, 10, 10, 10))
+    with pytest.raises(HandlerError, match=r"portfolio failed .* a position is worth 1e"):
+        desk.play(bar(0, M[1], 1e6, 1e6, 1e6, 1e6))
+    desk.engine.finish("failed")
+    assert desk.seen.of(BacktestEndEvent)[0].outcome == "failed"
 
 
 def test_a_run_that_is_stopped_within_a_window_has_its_curve_up_to_there() -> None:

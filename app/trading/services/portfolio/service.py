@@ -7,11 +7,13 @@ and valued when a price is asked for, or when a window is over.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Self
 
 import numpy as np
 
+from app.errors import TapedeckError
 from app.trading.bus import EventBus, Phase
 from app.trading.data_events import EquityEvent, MarketEvent
 from app.trading.events import (
@@ -104,8 +106,11 @@ class PortfolioService(BacktestService):
             self._publish_points(self._valuation.flush())
 
     def _on_end(self, event: BacktestEndEvent) -> None:
-        if event.outcome != "completed":
+        if event.outcome == "stopped":
             self._publish_points(self._valuation.flush())
+        elif event.outcome == "failed":
+            with suppress(TapedeckError):  # a value beyond all bounds is why it failed
+                self._publish_points(self._valuation.flush())
 
     def _publish_points(self, points: EquityEvent | None) -> None:
         if points is not None:
