@@ -316,6 +316,62 @@ def test_few_symbols_are_valued_as_many_are(one: Play) -> None:
     assert told(few) == told(many)
 
 
+def play_days(
+    rows: Items, fills: list[FillEvent], actions: list[CorporateAction], *, merged: bool
+) -> Desk:
+    """Days with interest on cash and shorts; a window each, of all the rows' block or of none."""
+    section = PortfolioSection(cash_interest_bps=365.0, borrow_bps=500.0)
+    desk = Desk(SYMBOLS, section=section, fills=fills, actions=actions)
+    desk.market.add([rows])
+    desk.start()
+    whole = window([rows])
+    if merged:
+        whole = whole._replace(block=Block(whole.times_ns, whole.bounds, whole.items))
+    for number, day in enumerate(DAYS[:3]):
+        low, high = np.searchsorted(whole.times_ns, [day.first_ns, day.end_ns], "right").tolist()
+        if low < high:
+            desk.engine.on_window(whole.part(low, high)._replace(day=number))
+        desk.engine.advance(day.close_ns)
+        if number < 2:
+            desk.roll()
+    desk.end()
+    desk.engine.finish("completed")
+    return desk
+
+
+@st.composite
+def minutes_of_days(draw: st.DrawFn) -> int:
+    return minute(draw(st.integers(1, 4)), draw(st.sampled_from(DAYS[:3])))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), minutes_of_days(), prices), min_size=1, max_size=25),
+    st.lists(st.tuples(st.integers(0, 2), minutes_of_days(), st.sampled_from([100, -30, -70]))),
+    st.sampled_from([None, 2.0, 0.5]), st.integers(1, 30), st.sampled_from([0.0, 1e9]),
+)  # fmt: skip
+def test_days_that_are_looked_at_together_say_the_same(
+    trades: list[tuple[int, int, float]], orders: list[tuple[int, int, int]],
+    ratio: float | None, ahead: int, every_s: float,
+) -> None:  # fmt: skip
+    rows = in_order([trade(*one) for one in trades])
+    orders.sort(key=lambda order: order[1])
+    fills = [
+        fill(n, at_ns, quantity, 10, symbol=SYMBOLS[symbol])
+        for n, (symbol, at_ns, quantity) in enumerate(orders)
+    ]
+    actions = [CorporateAction("BBB", DAYS[2].date, "dividend", 1.0, 0.5)]
+    if ratio is not None:
+        actions.append(CorporateAction("AAA", DAYS[1].date, "split", ratio))
+    alone = play_days(rows, fills, actions, merged=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.trading.stretch._ROWS", ahead)
+        patch.setattr("app.trading.services.portfolio.valuation._EVERY_S", every_s)
+        together = play_days(rows, fills, actions, merged=True)
+    assert points(together) == points(alone)
+    assert told(together) == told(alone)
+
+
 def told(desk: Desk) -> list[tuple[object, ...]]:
     return [(e.topic(), e.ts_event_ns, *said(e)) for e in desk.seen.events]
 
