@@ -8,6 +8,7 @@ events, orders, fills, positions, equity, round_trips
 journal.jsonl        what it was told from outside, of a session
 summary.json         the statistics, at the end
 run.lock, progress.json, cancel, taken    while it waits or runs
+recorder.lock        while another process writes its tables
 .again/              what a resumed run writes, until it takes the place of the files here
 """
 
@@ -24,7 +25,7 @@ import msgspec
 
 from app.errors import RunError, StateError
 from app.runs.journal import Entry, read_journal
-from app.runs.locks import FileLock
+from app.runs.locks import RECORDER_LOCK, FileLock
 from app.runs.manifest import (
     NAME,
     UNFINISHED,
@@ -50,7 +51,7 @@ AGAIN = ".again"
 GONE = "its process was gone"
 STOPPED_AGAIN = "its resumption was stopped"
 _PROGRESS, _CANCEL, _TAKEN = "progress.json", "cancel", "taken"
-_WHILE_RUNNING = (_PROGRESS, _CANCEL, _TAKEN, LOCK)
+_WHILE_RUNNING = (_PROGRESS, _CANCEL, _TAKEN, LOCK, RECORDER_LOCK)
 _NO_ARTIFACTS = frozenset({NAME, *_WHILE_RUNNING})
 
 

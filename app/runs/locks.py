@@ -6,6 +6,8 @@ import fcntl
 import os
 from pathlib import Path
 
+RECORDER_LOCK = "recorder.lock"  # in a run's folder; held by the process that writes a long one
+
 
 class FileLock:
     """One holder's lock. Shared, it lets one process hand a run to another without a gap: only
@@ -35,6 +37,12 @@ class FileLock:
         """From now on hold it with others."""
         assert self._file is not None
         fcntl.flock(self._file, fcntl.LOCK_SH)
+
+    @property
+    def fileno(self) -> int:
+        """Of the file: a process that it is passed on to holds the lock too."""
+        assert self._file is not None
+        return self._file
 
     def _take(self, how: int) -> None:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)

@@ -17,7 +17,7 @@ import msgspec
 from app.errors import NotFoundError, RequestError, RunError, StateError, nearest
 from app.runs.folder import GONE, LOCK, RunFolder, RunHandle, check_resumable, check_waits
 from app.runs.index import RunIndex, RunRecord
-from app.runs.locks import FileLock
+from app.runs.locks import RECORDER_LOCK, FileLock
 from app.runs.manifest import Manifest, RunState, write_manifest
 from app.runs.spec import RunSpec, lay_out
 
@@ -112,7 +112,7 @@ class RunStore:
         path = run.path
         lock = FileLock(path / LOCK)
         try:
-            if not lock.alone():
+            if not _nobody_else(path, lock):
                 raise StateError(f"run {run_id} is at work", RunState.RUNNING)
             handle = RunHandle(path, lock, self._note)
             handle.reopen()
@@ -139,7 +139,7 @@ class RunStore:
             return False
         lock = FileLock(path / LOCK)
         try:
-            if not lock.alone() or not _unfinished(path):
+            if not _nobody_else(path, lock) or not _unfinished(path):
                 return False
             RunHandle(path, lock, self._note).interrupt(GONE)
         finally:
@@ -162,7 +162,7 @@ class RunStore:
         path = self.open(run_id).path
         lock = FileLock(path / LOCK)
         try:
-            if not lock.alone():
+            if not _nobody_else(path, lock):
                 raise StateError(f"run {run_id} is at work; cancel it first", RunState.RUNNING)
             gone = path.rename(self.root / f"{_GONE}{token_hex(8)}")
         except FileNotFoundError as error:  # somebody else was faster
@@ -214,6 +214,18 @@ class RunStore:
             self._index.put(path)
         except RunError as error:
             log.warning("run %s is not in the index for now: %s", path.name, error)
+
+
+def _nobody_else(path: Path, lock: FileLock) -> bool:
+    """Hold a run's lock alone, if nobody has it. Its recorder ends by itself soon after its
+    process: that is waited for."""
+    if not lock.alone():
+        return False
+    recorder = FileLock(path / RECORDER_LOCK)
+    if (path / RECORDER_LOCK).exists():
+        recorder.wait_alone()
+        recorder.release()
+    return True
 
 
 def _new_id(name: str) -> str:

@@ -42,13 +42,17 @@ def unfinished_path(folder: Path, table: str) -> Path:
 
 
 class StreamFile:
-    """One table's stream, being written. RunError where the disk takes no more."""
+    """One table's stream, being written. RunError where the disk takes no more.
 
-    def __init__(self, folder: Path, table: str) -> None:
+    With ``anew`` it is written beside the one that is there, until it is to take its place.
+    """
+
+    def __init__(self, folder: Path, table: str, anew: bool = False) -> None:
         self.path = stream_path(folder, table)
+        self._beside = folder / f".{self.path.name}{UNFINISHED}"
         schema = TABLES[table]
         try:
-            self._sink = pa.OSFile(str(self.path), "wb")
+            self._sink = pa.OSFile(str(self._beside if anew else self.path), "wb")
         except OSError as error:
             raise _cannot_write(self.path, error) from error
         self._writer = pa.ipc.new_stream(self._sink, schema)
@@ -62,6 +66,13 @@ class StreamFile:
     def _write(self, batch: Any) -> None:
         try:
             self._writer.write_batch(batch)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def take_the_place(self) -> None:
+        """Of the one that it is written beside."""
+        try:
+            self._beside.replace(self.path)
         except OSError as error:
             raise _cannot_write(self.path, error) from error
 

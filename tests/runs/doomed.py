@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from app.runs import writer as writers
 from app.runs.spec import RunSpec
 from app.runs.store import RunStore
 from app.runs.writer import AuditWriter
@@ -17,6 +18,7 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    writers.LONG_ROWS = int(sys.argv[2])
     handle = RunStore(Path(sys.argv[1])).create(RunSpec("doomed", {"a": 1}))
     run = SmallRun(AuditWriter(handle.path, flush_s=0), cut=4)
     run.play_day(0)

@@ -22,9 +22,11 @@ from tests.until import until
 ROOT = Path(__file__).parents[2]
 
 
-def kill_after(store: RunStore, lines: int) -> tuple[str, int]:
-    """Start a run and kill it after it said so many lines; its id, and what was flushed."""
-    command = [sys.executable, "-m", "tests.runs.doomed", str(store.root)]
+def kill_after(store: RunStore, lines: int, long_rows: int = 10**9) -> tuple[str, int]:
+    """Start a run and kill it after it said so many lines; its id, and what was flushed.
+
+    With so many rows it is written by a process of its own."""
+    command = [sys.executable, "-m", "tests.runs.doomed", str(store.root), str(long_rows)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         run_id, flushed = process.stdout.readline().split()
@@ -37,11 +39,11 @@ def kill_after(store: RunStore, lines: int) -> tuple[str, int]:
     return run_id, int(flushed)
 
 
-@pytest.mark.parametrize("lines", [1, 3])
+@pytest.mark.parametrize(("lines", "long_rows"), [(1, 10**9), (3, 10**9), (3, 20)])
 def test_a_killed_run_is_found_and_read_up_to_its_last_flush(
-    open_store: OpenStore, lines: int
+    open_store: OpenStore, lines: int, long_rows: int
 ) -> None:
-    run_id, flushed = kill_after(open_store(), lines)
+    run_id, flushed = kill_after(open_store(), lines, long_rows)
     store = open_store()
     assert store.mark_interrupted() == (run_id,)
     (record,) = store.list(state=RunState.INTERRUPTED)

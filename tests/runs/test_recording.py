@@ -80,7 +80,7 @@ def test_keys_of_a_catalog_are_in_no_file(tmp_path: Path) -> None:
 def test_a_record_that_cannot_begin_fails_its_run(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(recording, "AuditWriter", fail)

@@ -338,12 +338,12 @@ def test_a_full_disk_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         pytest.skip("there is no /dev/full")
     run = SmallRun(AuditWriter(tmp_path, flush_s=60))
     run.stage.start()
-    run.writer._files["fills"] = full_file(monkeypatch)
+    run.writer._files._streams["fills"] = full_file(monkeypatch)
     monkeypatch.setattr(writers, "BATCH_EVENTS", 7)  # the seventh event is the first fill
     with pytest.raises(HandlerError, match=r"audit failed on FillEvent .*No space left"):
         run.stage.play(*(run.bar(0, number) for number in range(20)))
     run.stage.engine.finish("failed", "no space")
-    run.writer._files["fills"] = StreamFile(tmp_path, "fills")
+    run.writer._files._streams["fills"] = StreamFile(tmp_path, "fills")
     run.writer.close()
     types = read_table(tmp_path, "events")["type"].to_pylist()
     assert types == types_of(run.events)[:7]
@@ -358,11 +358,11 @@ def test_a_file_that_is_begun_early_and_cannot_be_written(
     writer = AuditWriter(tmp_path)
     writer.add_equity(curve(0, 10))
     writer.flush()
-    assert writer._early["equity"].begun
+    assert writer._files._early["equity"].begun
     with pytest.raises(RunError, match=r"equity\.parquet: cannot be written: Is a directory"):
         writer.close()
     assert read_table(tmp_path, "equity").num_rows == 10
-    assert not writer._early["equity"].begun
+    assert not writer._files._early["equity"].begun
 
 
 def full_file(monkeypatch: pytest.MonkeyPatch) -> StreamFile:

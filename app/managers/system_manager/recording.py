@@ -24,6 +24,7 @@ from app.model import Flag, Items, StreamType
 from app.runs.events_digest import payload_of
 from app.runs.folder import STOPPED_AGAIN, RunFolder, RunHandle
 from app.runs.journal import END, Entry, JournalFile, entry_of, without_end
+from app.runs.locks import RECORDER_LOCK
 from app.runs.manifest import RunState
 from app.runs.report import DayFacts, PriceColumns, ReportInput, write_report
 from app.runs.script import ends_as_stopped
@@ -71,7 +72,7 @@ class Recording:
         self.summary: dict[str, Any] = {}
         with failing(handle):
             self._into = handle.begin_again() if handle.resumes else handle.path
-            self.writer = AuditWriter(self._into)
+            self.writer = AuditWriter(self._into, lock=handle.path / RECORDER_LOCK)
             self._journal = _journal(handle, self._into, told)
         self._follows = handle.resumes  # its journal is that of before
         self.events_digest: str | None = None
