@@ -59,6 +59,8 @@ def trade(root: Path, workload: Workload, kind: str, recorded: bool) -> dict[str
         settings = settings.model_copy(update={"data_catalog_uri": str(root)})
         file = read_config_file(path)
         store = open_store(settings, folder / "runs") if recorded else None
+        if store is not None:
+            store.list()  # the index of runs is made once for all of them
         engine = BacktestEngine(TradingPlan(file.config, file.folder, store, False), settings)
         progress: list[int] = []
         began = time.perf_counter()

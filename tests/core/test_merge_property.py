@@ -7,11 +7,13 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.calendar import Hours, TradingCalendar
 from app.feed.sources import END_NS
+from app.managers.data_manager import merge
 from app.managers.data_manager.backtest_stream_coordinator import BacktestStreamCoordinator
 from app.managers.data_manager.discards import REASONS
 from app.managers.data_manager.session_data import SessionData
@@ -134,9 +136,10 @@ def _play(streams: list[Fed], turns: list[int]) -> Played:
     _some_streams(),
     st.lists(st.integers(0, 8), max_size=30),
     st.lists(st.integers(0, 8), max_size=30),
+    st.sampled_from([1, 3, 10]),
 )
 def test_merge_is_the_reference_merge(
-    streams: list[Fed], turns: list[int], other_turns: list[int]
+    streams: list[Fed], turns: list[int], other_turns: list[int], chunk_rows: int
 ) -> None:
     if not streams:
         return
@@ -146,6 +149,8 @@ def test_merge_is_the_reference_merge(
     found, discarded, digest = _play(streams, list(turns))
     assert found == truth
     assert discarded == lost
-    again, _, same_digest = _play(streams, list(other_turns))
+    with pytest.MonkeyPatch.context() as patch:  # the next chunk is merged beside the merge thread
+        patch.setattr(merge, "CHUNK_ROWS", chunk_rows)
+        again, _, same_digest = _play(streams, list(other_turns))
     assert again == truth
     assert same_digest == digest

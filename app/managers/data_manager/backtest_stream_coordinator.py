@@ -167,7 +167,8 @@ class BacktestStreamCoordinator(Feeding, Commanded):
         """Of every stream: queued rows, their times, how far complete, delivered rows."""
         with self._changed:
             figures, waiting = self.merger.figures(), self._player.chunk.waiting
-        return stream_stats(figures, waiting)
+            ahead = self._player.fetching.ahead
+        return stream_stats(figures, waiting, ahead)
 
     def get_merged_stream(self) -> MergedStream:
         """An iterator over every slice from now on; the clock waits for its reader."""
@@ -348,6 +349,7 @@ class BacktestStreamCoordinator(Feeding, Commanded):
         """The last act of the merge thread: the final state, and an answer for all who wait."""
         self._finish_worker(completed)
         self._player.hashing.finish()
+        self._player.fetching.finish()
         with self._changed:
             ended = State.COMPLETED if completed else State.STOPPED
             self._control.finish(State.FAILED if self.error is not None else ended)

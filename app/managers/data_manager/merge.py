@@ -11,8 +11,8 @@ import numpy as np
 from app.errors import StreamClosedError
 from app.feed.queues import BEFORE_ALL_NS, Merge, Rows, StreamQueue
 from app.feed.sources import END_NS
-from app.managers.data_manager.session_data import LateRows
-from app.model import Block, Ints, Items, Stream, empty_items
+from app.managers.data_manager.session_data import LateRows, read_rows
+from app.model import Block, Ints, Items, Stream, empty_items, join_items
 
 CHUNK_ROWS = 262_144
 
@@ -179,19 +179,27 @@ class Merger:
     def can_merge(self) -> bool:
         return self.horizon_ns > self.merged_through_ns
 
+    @property
+    def has_chunk(self) -> bool:
+        """Whether a whole chunk can be merged: more would not make it larger."""
+        return self.horizon_ns > self.merged_through_ns and self._chunk_ns() <= self.horizon_ns
+
     def take(self, limit_ns: int) -> Merged:
         """What may be merged now, at most about CHUNK_ROWS rows."""
-        through = min(self.horizon_ns, limit_ns)
-        if self.queued_rows > CHUNK_ROWS:
-            part = CHUNK_ROWS / self.queued_rows
-            ends = [q.release_at(int(q.rows * part)) for q in self._ordered if q.rows]
-            through = min(through, *ends)
+        through = min(self.horizon_ns, limit_ns, self._chunk_ns())
         merge = Merge(self._ordered, through)
         self.merged_through_ns = max(self.merged_through_ns, through)
         merged = sum(len(items) for _, items in merge.parts)
         self.queued_rows -= merged
         self.merged_rows += merged
         return merge
+
+    def _chunk_ns(self) -> int:
+        """Where about CHUNK_ROWS rows end; never, where fewer are there."""
+        if self.queued_rows <= CHUNK_ROWS:
+            return END_NS
+        part = CHUNK_ROWS / self.queued_rows
+        return min(q.release_at(int(q.rows * part)) for q in self._ordered if q.rows)
 
     def count_delivered(self, parts: Sequence[tuple[Stream, Items | LateRows]]) -> None:
         """Count rows that are merged for delivery (those that still wait are told apart later)."""
@@ -234,12 +242,16 @@ class QueueFigures(NamedTuple):
         )  # fmt: skip
 
 
-def stream_stats(figures: Sequence[QueueFigures], waiting: Items) -> list[StreamStats]:
-    """All streams; ``waiting`` is merged and not yet delivered. One pass, outside any lock."""
-    key = waiting["symbol"].astype(np.int64) << 16 | waiting["stream"]
+def stream_stats(
+    figures: Sequence[QueueFigures], waiting: Items, ahead: Sequence[Items | LateRows]
+) -> list[StreamStats]:
+    """All streams; ``waiting`` is merged and not yet delivered, and so is ``ahead``, which comes
+    after it, each stream's rows in order. One pass, outside any lock."""
+    rows = join_items([waiting, *map(read_rows, ahead)])
+    key = rows["symbol"].astype(np.int64) << 16 | rows["stream"]
     names, first, count = np.unique(key, return_index=True, return_counts=True)
     last = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
-    release = waiting["release_ns"]
+    release = rows["release_ns"]
     found = {
         name: (n, int(release[a]), int(release[b]))
         for name, n, a, b in zip(

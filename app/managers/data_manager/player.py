@@ -10,12 +10,13 @@ import logging
 from collections.abc import Callable
 from threading import Condition
 
-from app.feed.queues import BEFORE_ALL_NS
+from app.feed.queues import BEFORE_ALL_NS, Rows
 from app.managers.data_manager.checkpoints import Checkpoint, Checkpoints
 from app.managers.data_manager.commands import Unit
 from app.managers.data_manager.control import Control
 from app.managers.data_manager.delivery import Delivery
 from app.managers.data_manager.feeding import Feeding
+from app.managers.data_manager.fetching import Fetching, Taken
 from app.managers.data_manager.goals import Place
 from app.managers.data_manager.hashing import Hashing
 from app.managers.data_manager.intake import AUCTION_GRACE_NS
@@ -66,6 +67,7 @@ class Player:
         self._items_before_day = 0
         self._digest = Digest(data.symbols, self.words.delivered)
         self.hashing = Hashing(self._digest, fail)
+        self.fetching = Fetching(changed, feeding.merger, feeding.make_room)
         self._checkpoints = Checkpoints(feeding.most_rows)
         control.rewind = self._rewind
 
@@ -73,8 +75,12 @@ class Player:
 
     def load_look_back(self, over: Callable[[], bool]) -> bool:
         """Merge what was released before the start, silently; True when all of it is there."""
-        self._fetch(self._look_back_ns)
+        taken = self.fetching.look_back(self._look_back_ns)
+        if taken is not None:
+            self._fill(taken)
         with self._changed:
+            if taken is not None:
+                self.known_ns = taken.through_ns
             loaded = self.known_ns >= self._look_back_ns
             if loaded and self.rolls_ready >= self._roll_needed(self._time.first_day):
                 return True
@@ -136,7 +142,7 @@ class Player:
             self._time.days[view.day],
             self.chunk.next_ns,
             self.known_ns,
-            self._merger.can_merge,
+            self.fetching.can_fetch,
             self._control.day_over,
             self.rolls_ready >= self._roll_needed(view.day + 1),
             view.day + 1 == len(self._time.days) and not self._feeding.all_read,
@@ -189,37 +195,34 @@ class Player:
     # -- the moves -----------------------------------------------------------------------
 
     def fetch_when_empty(self) -> None:
-        """Merge the next chunk where the last one is used up."""
+        """Fetch the next chunk where the last one is used up."""
         if self.chunk.next_ns is None:
-            self._fetch(None)
+            found = self.fetching.fetch()
+            if found is not None:
+                self._adopt(*found)
+                self.fetching.begin_next()
 
-    def _fetch(self, look_back_ns: int | None) -> None:
-        """Merge a chunk. Look-back fills the session data, and is not delivered."""
-        with self._changed:
-            if not self._merger.can_merge:
-                return
-            merge = self._merger.take(_EVER_NS if look_back_ns is None else look_back_ns)
-            fresh = self._merger.take_fresh()
-            self._feeding.make_room()
-        for stream, items in fresh:
-            self._data.append(stream, items)
-        if look_back_ns is not None:
-            with self._changed:
-                self.known_ns = self._merger.merged_through_ns
-            return
-        release_ns, items, _ = merge.in_order()
-        if merge.words_known is not None:
-            self.words.learn(merge.words_known)
-        elif any(stream.type is not StreamType.BAR for stream, _ in merge.parts):
+    def _adopt(self, taken: Taken, rows: Rows) -> None:
+        """A chunk is delivered from now on."""
+        items = rows.items
+        self._fill(taken)
+        if taken.merge.words_known is not None:
+            self.words.learn(taken.merge.words_known)
+        elif any(stream.type is not StreamType.BAR for stream, _ in taken.merge.parts):
             self.words.renumber(items)
         items.flags.writeable = False
-        chunk = Chunk(items, release_ns)
+        chunk = Chunk(items, rows.release_ns)
         with self._changed:
+            self.fetching.fetched()
             self.chunk = chunk
-            self.known_ns = self._merger.merged_through_ns
-            self._merger.count_delivered(merge.parts)
+            self.known_ns = taken.through_ns
         if len(items) and self.worker is None:
             self._checkpoints.add(self._checkpoint())
+
+    def _fill(self, taken: Taken) -> None:
+        """Session data has all rows before the clock comes to them."""
+        for stream, items in taken.fresh:
+            self._data.append(stream, items)
 
     # -- back, within the day ----------------------------------------------------------------
 
