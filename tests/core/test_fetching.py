@@ -52,7 +52,7 @@ def all_of(fetching: Fetching, ahead: bool) -> tuple[list[int], int]:
         found += rows.release_ns.tolist()
         fetching.fetched()
         if ahead:
-            fetching.begin_next()
+            fetching.look_ahead()
             early += fetching._next is not None
     fetching.finish()
     return found, early
@@ -82,7 +82,7 @@ def test_what_was_merged_ahead_is_told_of_as_waiting(merger: Merger) -> None:
         assert found is not None
         fetching.fetched()
         check(found[1].items)
-        fetching.begin_next()
+        fetching.look_ahead()
         if fetching._next is not None:
             fetching._next.result()
             check(found[1].items)
@@ -97,11 +97,11 @@ def test_nothing_is_merged_ahead_of_a_stream_that_is_behind(merger: Merger) -> N
     """The chunk would be small: later more will be there."""
     merger.register(StreamQueue(Stream("CCC", StreamType.TRADE), 2))
     fetching = fetching_of(merger)
-    fetching.begin_next()
+    fetching.look_ahead()
     assert not fetching.can_fetch
     assert fetching.fetch() is None
     merger.push(Stream("CCC", StreamType.TRADE), empty_items(), 3)
-    fetching.begin_next()
+    fetching.look_ahead()
     found = fetching.fetch()
     assert found is not None
     assert found[1].release_ns.tolist() == [0, 1, 2, 3]

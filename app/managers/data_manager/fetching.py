@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Condition
 from typing import NamedTuple
 
-from app.feed.queues import Rows
+from app.feed.queues import BEFORE_ALL_NS, Rows
 from app.feed.sources import END_NS
 from app.managers.data_manager.merge import Merged, Merger
 from app.managers.data_manager.session_data import LateRows
@@ -37,6 +37,7 @@ class Fetching:
         self._changed, self._merger, self._make_room = changed, merger, make_room
         self._next: Future[tuple[Taken, Rows]] | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._short_ns = BEFORE_ALL_NS  # how far the streams were when it was too short for one
 
     @property
     def can_fetch(self) -> bool:
@@ -63,10 +64,17 @@ class Fetching:
         """That chunk is what is delivered now; under the lock."""
         self.ahead = ()
 
-    def begin_next(self) -> None:
-        """Merge the chunk after it meanwhile, if a whole one is there."""
+    def look_ahead(self) -> None:
+        """Merge the chunk after the one that is delivered meanwhile, as soon as a whole one is
+        there: what is due at the end of this one need not wait then."""
+        if self._next is not None or not self._merger.holds_chunk:
+            return
         with self._changed:
+            horizon_ns = self._merger.horizon_ns
+            if horizon_ns == self._short_ns:
+                return
             if not self._merger.has_chunk:
+                self._short_ns = horizon_ns
                 return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, "MergeAhead")

@@ -180,6 +180,11 @@ class Merger:
         return self.horizon_ns > self.merged_through_ns
 
     @property
+    def holds_chunk(self) -> bool:
+        """Whether a chunk's rows wait, some of them perhaps for other streams; from any thread."""
+        return self.queued_rows > CHUNK_ROWS
+
+    @property
     def has_chunk(self) -> bool:
         """Whether a whole chunk can be merged: more would not make it larger."""
         return self.horizon_ns > self.merged_through_ns and self._chunk_ns() <= self.horizon_ns
@@ -196,7 +201,7 @@ class Merger:
 
     def _chunk_ns(self) -> int:
         """Where about CHUNK_ROWS rows end; never, where fewer are there."""
-        if self.queued_rows <= CHUNK_ROWS:
+        if not self.holds_chunk:
             return END_NS
         part = CHUNK_ROWS / self.queued_rows
         return min(q.release_at(int(q.rows * part)) for q in self._ordered if q.rows)

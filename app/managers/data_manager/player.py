@@ -200,7 +200,7 @@ class Player:
             found = self.fetching.fetch()
             if found is not None:
                 self._adopt(*found)
-                self.fetching.begin_next()
+        self.fetching.look_ahead()
 
     def _adopt(self, taken: Taken, rows: Rows) -> None:
         """A chunk is delivered from now on."""
