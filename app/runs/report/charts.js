@@ -27,7 +27,7 @@ const drawAccount = (p) => {
     showlegend: true, hovermode: "closest", hoverdistance: 60,
     xaxis: clock(p, { anchor: "y2" }),
     yaxis: axis(p, { domain: [0.34, 1], tickformat: ",~f" }),
-    yaxis2: axis(p, { domain: [0, 0.28], tickformat: ".1~%" }),
+    yaxis2: axis(p, { domain: [0, 0.28], tickformat: "~%" }),
   })];
 };
 
